@@ -1,0 +1,1 @@
+"""pybuild's builder: Dockerfile text to image, in the order dockerfile, plan, solve, output."""

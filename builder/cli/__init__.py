@@ -1,0 +1,1 @@
+"""pybuild: the command line: the only place that prints and exits."""

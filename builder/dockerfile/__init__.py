@@ -1,0 +1,1 @@
+"""pybuild: Dockerfile text to typed instructions."""

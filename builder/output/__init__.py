@@ -1,0 +1,1 @@
+"""pybuild: results to an image, and the image to where it was asked for."""

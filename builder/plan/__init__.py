@@ -1,0 +1,1 @@
+"""pybuild: instructions to a graph of steps with cache keys."""

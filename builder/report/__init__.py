@@ -1,0 +1,1 @@
+"""pybuild: draws the event stream."""

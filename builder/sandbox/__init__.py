@@ -1,0 +1,1 @@
+"""pybuild: runs one command in namespaces of its own."""

@@ -1,0 +1,1 @@
+"""pybuild: runs the steps of a plan."""
