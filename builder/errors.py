@@ -1,12 +1,12 @@
 """Errors that know where in a Dockerfile they come from.
 
-    PybuildError (layers.errors)
-    └── BuildError        adds a Span
-        ├── ParseError    the text is not a Dockerfile
-        ├── PlanError     the Dockerfile cannot be planned (unknown stage, missing source, unsupported option)
-        ├── Unsupported   something BuildKit does and pybuild does not do yet
-        ├── StepFailed    a RUN ended with an exit code other than 0, or another step could not be done
-        └── Cancelled     the user or another step's failure stopped it
+PybuildError (layers.errors)
+└── BuildError        adds a Span
+    ├── ParseError    the text is not a Dockerfile
+    ├── PlanError     the Dockerfile cannot be planned (unknown stage, missing source, unsupported option)
+    ├── Unsupported   something BuildKit does and pybuild does not do yet
+    ├── StepFailed    a RUN ended with an exit code other than 0, or another step could not be done
+    └── Cancelled     the user or another step's failure stopped it
 """
 
 from typing import NamedTuple

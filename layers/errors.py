@@ -1,13 +1,13 @@
 """The base of every error pybuild raises on purpose, and the errors of this package.
 
-    PybuildError
-    ├── IntegrityError    bytes do not have the digest or size they were said to have
-    ├── InvalidImage      a manifest, config or layout that cannot be understood
-    ├── UnsafeArchive     an archive that would write outside its root or cannot be applied
-    ├── SourceChanged     a file that changed between hashing and packing
-    └── StoreError        the store cannot do what was asked
-        ├── NotInStore    a name, blob or layer the store does not hold
-        └── StoreBusy     another process holds what is needed
+PybuildError
+├── IntegrityError    bytes do not have the digest or size they were said to have
+├── InvalidImage      a manifest, config or layout that cannot be understood
+├── UnsafeArchive     an archive that would write outside its root or cannot be applied
+├── SourceChanged     a file that changed between hashing and packing
+└── StoreError        the store cannot do what was asked
+    ├── NotInStore    a name, blob or layer the store does not hold
+    └── StoreBusy     another process holds what is needed
 """
 
 

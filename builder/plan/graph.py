@@ -1,0 +1,196 @@
+"""The plan of a build: operations, nodes and the plan itself. Pure values; ``keys`` gives them identity.
+
+Every Op declares ``KEY``, the fields that decide its result, and ``NOT_KEY``, the rest; a test holds their union to
+the fields. ``describe`` is for people and never enters a key.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar, NamedTuple, NewType, Protocol
+
+from builder.errors import Span
+from layers.digest import DiffId, LayerId, Rootfs
+from layers.image import History, ImageConfig, Platform
+
+NodeId = NewType("NodeId", int)
+
+
+class InlineFile(NamedTuple):
+    """A heredoc as a source of COPY or ADD: a file of this name, mode 0644."""
+
+    name: str
+    data: bytes
+
+
+class _ImageOp(NamedTuple):
+    name: str
+    diff_ids: tuple[DiffId, ...]
+    rootfs: Rootfs
+    clamps: tuple[int | None, ...]
+    """Per layer: the SOURCE_DATE_EPOCH its packing was clamped to; layers of a base are never clamped again."""
+
+
+class ImageOp(_ImageOp):
+    """The root filesystem of an image the store knows. Its layers need not be unpacked, nor even present."""
+
+    __slots__ = ()
+    KEY: ClassVar[frozenset[str]] = frozenset({"diff_ids"})
+    NOT_KEY: ClassVar[frozenset[str]] = frozenset({"name", "rootfs", "clamps"})
+
+
+class _ScratchOp(NamedTuple):
+    pass
+
+
+class ScratchOp(_ScratchOp):
+    """The empty root filesystem."""
+
+    __slots__ = ()
+    KEY: ClassVar[frozenset[str]] = frozenset()
+    NOT_KEY: ClassVar[frozenset[str]] = frozenset()
+
+
+class _LocalOp(NamedTuple):
+    name: str
+
+
+class LocalOp(_LocalOp):
+    """A directory of the host, read in place: ``name`` is ``context`` or a named context.
+
+    Has no content of its own: whoever copies from it has the digest of what it selects in its key.
+    """
+
+    __slots__ = ()
+    KEY: ClassVar[frozenset[str]] = frozenset()
+    NOT_KEY: ClassVar[frozenset[str]] = frozenset({"name"})
+
+
+class ScriptFile(NamedTuple):
+    """A file that exists only while a RUN runs (a heredoc that starts with ``#!``)."""
+
+    path: str
+    data: bytes
+    mode: int
+
+
+class _RunOp(NamedTuple):
+    args: tuple[str, ...]
+    env: tuple[tuple[str, str], ...]
+    cwd: str
+    user: str
+    network: str
+    hostname: str
+    scripts: tuple[ScriptFile, ...]
+    proxy_env: tuple[tuple[str, str], ...]
+    """Predefined proxy variables: in the command's environment, not in its identity."""
+    platform: Platform
+
+
+class RunOp(_RunOp):
+    """Inputs: (rootfs,). ``args`` is the final argument vector, shell included; ``env`` has ARGs in force, in order."""
+
+    __slots__ = ()
+    KEY: ClassVar[frozenset[str]] = frozenset(
+        {"args", "env", "cwd", "user", "network", "hostname", "scripts", "platform"}
+    )
+    NOT_KEY: ClassVar[frozenset[str]] = frozenset({"proxy_env"})
+
+
+class _CopyOp(NamedTuple):
+    sources: tuple[str | InlineFile, ...]
+    """Expanded source words in the order written; heredocs in their places."""
+    dest: str
+    """Absolute, WORKDIR joined, cleaned; a trailing slash is kept when it was written (or is implied by ``.``)."""
+    chown: str | None
+    chmod: str | None
+    keep_owner: bool
+    """Sources keep their owner (``--from``) rather than becoming 0:0 (context)."""
+
+
+class CopyOp(_CopyOp):
+    """Inputs: (rootfs, source): source is a LocalOp or the node of a stage or image."""
+
+    __slots__ = ()
+    KEY: ClassVar[frozenset[str]] = frozenset({"sources", "dest", "chown", "chmod", "keep_owner"})
+    NOT_KEY: ClassVar[frozenset[str]] = frozenset()
+
+
+class AddOp(_CopyOp):
+    """As CopyOp, and local archives among the sources are unpacked."""
+
+    __slots__ = ()
+    KEY: ClassVar[frozenset[str]] = CopyOp.KEY
+    NOT_KEY: ClassVar[frozenset[str]] = frozenset()
+
+
+class _WorkdirOp(NamedTuple):
+    path: str
+    user: str
+    epoch: int | None
+
+
+class WorkdirOp(_WorkdirOp):
+    """Inputs: (rootfs,). Makes directory ``path`` (absolute) and its parents, owned by ``user`` ("" is root)."""
+
+    __slots__ = ()
+    KEY: ClassVar[frozenset[str]] = frozenset({"path", "user", "epoch"})
+    NOT_KEY: ClassVar[frozenset[str]] = frozenset()
+
+
+Op = ImageOp | ScratchOp | LocalOp | RunOp | CopyOp | AddOp | WorkdirOp
+
+
+class Node(NamedTuple):
+    id: NodeId
+    op: Op
+    inputs: tuple[NodeId, ...]
+    title: str
+    """The instruction as it is shown: ``RUN make``, ``COPY --from=build /a /b``, ``FROM debian:12``."""
+    stage: str
+    """Name (or ``stage-N``) of the stage it stands in; "" for contexts."""
+    position: int
+    """1-based place among the shown steps of its stage (FROM is 1); 0 for contexts."""
+    total: int
+    span: Span | None
+    use_cache: bool = True
+    """False: never looked up (``--no-cache``), still recorded."""
+
+
+class Plan(NamedTuple):
+    """Nodes in topological order, only those the target needs.
+
+    ``history`` holds the entries this build adds, each with the node that made its layer or None for metadata;
+    ``config`` is the target's config without ``diff_ids``, but with the base's ``history``.
+    """
+
+    nodes: Mapping[NodeId, Node]
+    target: NodeId
+    """Node whose rootfs is the image's."""
+    layers: tuple[NodeId, ...]
+    """Nodes of the target stage's chain (parent stages included) that make a layer above the base, in order."""
+    base: NodeId
+    """The ImageOp or ScratchOp the target's chain stands on."""
+    config: ImageConfig
+    history: tuple[tuple[History, NodeId | None], ...]
+    warnings: tuple[tuple[str, Span | None], ...]
+    epoch: int | None
+    """SOURCE_DATE_EPOCH in seconds, if set."""
+
+
+class StepResult(NamedTuple):
+    node: NodeId
+    key: str
+    """Effective key, as text."""
+    rootfs: Rootfs
+    layer: LayerId | None
+    cached: str
+    """``no``, ``recipe`` or ``content``."""
+    seconds: float
+    finished: float
+    """Seconds since the epoch when the step that made the layer ended; for a cached one, when it ended then."""
+
+
+class LayerSink(Protocol):
+    """Where finished layers of the target stage go while later steps still run."""
+
+    def offer(self, position: int, layer: LayerId) -> None:
+        """``layer`` is the one at ``position`` (0-based) of ``Plan.layers``. Returns at once; thread-safe."""

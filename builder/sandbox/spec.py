@@ -1,0 +1,91 @@
+"""What to run and in what surroundings, as data; how it is run is a Runner's business. Pure."""
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+DEFAULT_CAPABILITIES = (
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "SETGID",
+    "SETUID",
+    "SETPCAP",
+    "NET_BIND_SERVICE",
+    "NET_RAW",
+    "SYS_CHROOT",
+    "MKNOD",
+    "AUDIT_WRITE",
+    "SETFCAP",
+)
+"""BuildKit's default set (reference part L): CapEff 00000000a80425fb."""
+
+
+class Identity(NamedTuple):
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+    """Supplementary groups."""
+    home: str
+
+
+class OverlayRoot(NamedTuple):
+    """A root to be mounted by the helper, inside the step's own mount namespace: nothing is mounted on the host.
+
+    ``lowers`` are names relative to ``directory``, lowest layer first; ``upper`` and ``work`` are absolute.
+    """
+
+    directory: str
+    lowers: tuple[str, ...]
+    upper: str
+    work: str
+
+
+class FileMount(NamedTuple):
+    """A small file with these bytes, mounted at ``target``; a missing mount point is made and removed again."""
+
+    target: str
+    data: bytes
+    mode: int
+    read_only: bool = True
+
+
+class SandboxSpec(NamedTuple):
+    """``seccomp`` is the assembled BPF program, or None for no filter (only when asked for by name)."""
+
+    root: OverlayRoot
+    args: tuple[str, ...]
+    env: tuple[tuple[str, str], ...]
+    cwd: str
+    identity: Identity
+    files: tuple[FileMount, ...]
+    hostname: str
+    capabilities: tuple[str, ...]
+    seccomp: bytes | None
+    network: str = "host"
+    shm_size: int = 64 << 20
+
+
+class Outcome(NamedTuple):
+    """How the command ended. ``error`` is set, and the rest None, when it could not be started."""
+
+    exit_code: int | None
+    signal: int | None
+    error: str | None
+    seconds: float
+
+
+class Runner(Protocol):
+    def run(self, spec: SandboxSpec, output: Callable[[int, bytes], None]) -> Outcome:
+        """Runs one command to its end. ``output(stream, data)`` gets what it writes (1 stdout, 2 stderr), as it comes.
+
+        Thread-safe. When it returns, no process and no mount of the step is left, and the upper directory holds
+        exactly the command's changes.
+        """
+
+    def cancel(self) -> None:
+        """Kills every running command at once; their ``run`` calls return with a signal. Thread-safe."""
+
+    def close(self) -> None:
+        """Ends the runner and everything it started."""
