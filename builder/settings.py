@@ -19,7 +19,7 @@ class OutputSpec(NamedTuple):
 
 
 class NamedContext(NamedTuple):
-    """``--build-context NAME=...``: ``kind`` is ``local`` or ``oci-layout``; ``reference`` a tag or digest, if given."""
+    """``--build-context NAME=...``: ``kind`` is ``local`` or ``oci-layout``; ``reference`` a tag or digest, if any."""
 
     name: str
     kind: str

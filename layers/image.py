@@ -50,7 +50,7 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class ImageConfig:
-    """A config without its identity. ``extra`` keeps unknown keys of the top level, ``config_extra`` those of ``config``."""
+    """A config. ``extra`` keeps unknown keys of the top level, ``config_extra`` those of ``config``."""
 
     platform: Platform
     env: tuple[tuple[str, str], ...] = ()

@@ -198,7 +198,7 @@ Instruction = (
 class Stage(NamedTuple):
     """``name`` is lower-cased, None when the stage has none."""
 
-    index: int
+    number: int
     name: str | None
     base: From
     instructions: tuple[Instruction, ...]
