@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from typing import Protocol
 
-from layers.entry import Entry, Kind
+from layers.entry import BytesSource, Entry, FileSource, Kind
 
 
 class Tree(Protocol):
@@ -55,3 +55,24 @@ def resolve(tree: Tree, path: bytes, *, follow_last: bool = True) -> bytes:
             done = []
         todo += [step for step in reversed(link.split(b"/")) if step not in {b"", b"."}]
     return b"/".join(done)
+
+
+def read_file(tree: Tree, path: bytes, limit: int) -> bytes | None:
+    """The bytes of the FILE at exactly ``path``; None when there is no file whose bytes can be read now.
+
+    Raises ValueError for a file of more than ``limit`` bytes.
+    """
+    entry = tree.lookup(path)
+    if entry is None or entry.kind is not Kind.FILE:
+        return None
+    if entry.size > limit:
+        raise ValueError(f"{path.decode(errors='replace')} has more than {limit} bytes")
+    match entry.source:
+        case BytesSource(data):
+            return data
+        case FileSource(host_path):
+            descriptor = os.open(host_path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            with open(descriptor, "rb") as file:
+                return file.read(limit)
+        case _:
+            return None

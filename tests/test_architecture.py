@@ -76,30 +76,22 @@ PURE = (
     "builder.output.assemble",
 )
 PURE_IMPORTS = frozenset(
-    [
-        "re",
-        "dataclasses",
-        "enum",
-        "typing",
-        "collections",
-        "functools",
-        "itertools",
-        "json",
-        "hashlib",
-        "posixpath",
-        "fnmatch",
-        "difflib",
-        "base64",
-        "binascii",
-        "struct",
-        "math",
-        "string",
-        "operator",
-        "errno",
-        "datetime",
-        "types",
-        "bisect",
-    ]
+    {
+        *(
+            "re",
+            "dataclasses",
+            "enum",
+            "typing",
+            "collections",
+            "functools",
+            "itertools",
+            "operator",
+            "types",
+            "bisect",
+        ),
+        *("json", "hashlib", "base64", "binascii", "struct", "math", "string", "errno", "datetime"),
+        *("posixpath", "fnmatch", "difflib"),
+    }
 )
 
 

@@ -1,0 +1,151 @@
+"""Executes the steps that are left, several at once: one thread decides, workers do one step each."""
+
+import heapq
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import NamedTuple
+
+from builder.errors import Cancelled
+from builder.events import StepFailed, StepFinished, StepStarted
+from builder.plan.graph import AddOp, CopyOp, LocalOp, Node, NodeId, Plan, StepResult
+from builder.plan.keys import effective_key, rootfs_input, source_input
+from builder.plan.select import Selection, select
+from builder.solve.scheduler import Board
+from builder.solve.steps import Phased, StepInput, execute
+from layers.digest import CacheKey, Digest, Rootfs
+from layers.errors import PybuildError
+from layers.tree import Tree
+
+POLL_SECONDS = 0.1
+"""How long a cancelled build may go unnoticed."""
+
+
+class Control(NamedTuple):
+    """``stop`` is called once when a step failed or ``cancelled`` is set: it must make running steps end soon."""
+
+    jobs: int
+    cancelled: threading.Event
+    stop: Callable[[], None]
+
+
+class ReadyQueue:
+    """Steps in the order they should start: inputs first, and of those that may start, the one with the longest way
+    to the target."""
+
+    def __init__(self, plan: Plan, left: Iterable[NodeId]) -> None:
+        todo = set(left)
+        self._distance = _distances(plan)
+        self._waiting = {node: todo.intersection(plan.nodes[node].inputs) for node in todo}
+        self._users: dict[NodeId, list[NodeId]] = {node: [] for node in todo}
+        for node, inputs in self._waiting.items():
+            for needed in inputs:
+                self._users[needed].append(node)
+        self._ready = [(-self._distance[node], node) for node, inputs in self._waiting.items() if not inputs]
+        heapq.heapify(self._ready)
+
+    def __bool__(self) -> bool:
+        return bool(self._ready)
+
+    def pop(self) -> NodeId:
+        return heapq.heappop(self._ready)[1]
+
+    def done(self, node: NodeId) -> None:
+        for user in self._users[node]:
+            self._waiting[user].discard(node)
+            if not self._waiting[user]:
+                heapq.heappush(self._ready, (-self._distance[user], user))
+
+
+def _distances(plan: Plan) -> Mapping[NodeId, int]:
+    """Steps from each node to the end of the longest way to the target."""
+    far = dict.fromkeys(plan.nodes, 0)
+    for node in reversed(tuple(plan.nodes.values())):
+        for below in node.inputs:
+            far[below] = max(far[below], far[node.id] + 1)
+    return far
+
+
+def work(board: Board, left: list[NodeId], control: Control) -> None:
+    """Raises the first failure when every running step has ended."""
+    queue = ReadyQueue(board.plan, left)
+    running: dict[Future[StepResult], NodeId] = {}
+    failure: BaseException | None = None
+    with ThreadPoolExecutor(max_workers=control.jobs, thread_name_prefix="step") as pool:
+        while running or (queue and failure is None):
+            while queue and len(running) < control.jobs and failure is None:
+                node = queue.pop()
+                running[pool.submit(_perform, board, board.plan.nodes[node])] = node
+            done, _ = wait(running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
+            problem = _finish(board, queue, running, done)
+            if problem is None and control.cancelled.is_set():
+                problem = Cancelled("the build was cancelled")
+            if problem is not None and failure is None:
+                failure = problem
+                control.stop()
+    if failure is not None:
+        raise failure
+
+
+def _finish(
+    board: Board, queue: ReadyQueue, running: dict[Future[StepResult], NodeId], done: set[Future[StepResult]]
+) -> BaseException | None:
+    """Takes the results of ``done``; returns the first error among them."""
+    failure = None
+    for future in done:
+        node = running.pop(future)
+        error = future.exception()
+        if error is not None:
+            failure = failure or error
+        else:
+            board.put(future.result())
+            queue.done(node)
+    return failure
+
+
+def _perform(board: Board, node: Node) -> StepResult:
+    """One step, in a worker thread: looked up by its effective key, else executed and recorded."""
+    context = board.context
+    started = context.clock()
+    below = rootfs_input(node)
+    rootfs: Rootfs = board.results[below].rootfs if below is not None else ()
+    parent = CacheKey(Digest.parse(board.results[below].key)) if below is not None else None
+    recipe = board.known.recipes[node.id]
+    try:
+        selection = _selection(board, node)
+        key = effective_key(node, parent, selection.digest() if selection is not None else None)
+        if node.use_cache:
+            record = context.store.find_steps([key]).get(key)
+            if record is not None:
+                context.store.record_step(recipe, key, record.rootfs, record.layer, record.finished)
+                return board.hit(node, record, "content")
+        context.emit(StepStarted(started, node.id))
+        layer = execute(node, StepInput(rootfs, selection), context)
+    except PybuildError as error:
+        now = context.clock()
+        context.emit(StepFailed(now, node.id, error.message, now - started))
+        raise
+    finished = context.clock()
+    context.store.record_step(recipe, key, (*rootfs, layer), layer, finished)
+    context.emit(StepFinished(finished, node.id, finished - started))
+    return StepResult(node.id, str(key), (*rootfs, layer), layer, "no", finished - started, finished)
+
+
+def _selection(board: Board, node: Node) -> Selection | None:
+    """What a COPY or ADD takes; for a source that is a stage or an image, found now that it is there."""
+    if not isinstance(node.op, CopyOp | AddOp):
+        return None
+    if node.id in board.known.selections:
+        return board.known.selections[node.id]
+    with Phased(board.context, node, "select"):
+        return select(node.op, _source_tree(board, node), node.span)
+
+
+def _source_tree(board: Board, node: Node) -> Tree:
+    source = source_input(node)
+    if source is None:
+        return board.context.store.tree(())
+    op = board.plan.nodes[source].op
+    if isinstance(op, LocalOp):
+        return board.context.contexts[op.name]
+    return board.context.store.tree(board.results[source].rootfs, contents=True)

@@ -1,0 +1,103 @@
+"""What the store already knows of a plan, before anything runs: selections of the context, recipe keys, records."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from builder.plan.graph import AddOp, CopyOp, LocalOp, Node, NodeId, Plan
+from builder.plan.keys import effective_key, is_source, recipe_key, rootfs_input, source_input
+from builder.plan.select import Selection, select
+from layers.digest import CacheKey
+from layers.store import StepRecord
+from layers.tree import Tree
+
+
+class StepRecords(Protocol):
+    """The part of the store that looks steps up (one query however many keys)."""
+
+    def find_steps(self, keys: Sequence[CacheKey]) -> dict[CacheKey, StepRecord]: ...
+
+
+class Known(NamedTuple):
+    """``selections``: of COPY and ADD out of a context; ``recipes``: of every node; ``records``: of recipe keys."""
+
+    selections: Mapping[NodeId, Selection]
+    recipes: Mapping[NodeId, CacheKey]
+    records: Mapping[CacheKey, StepRecord]
+
+    def record(self, node: Node) -> StepRecord | None:
+        return self.records.get(self.recipes[node.id]) if node.use_cache else None
+
+
+def local_source(plan: Plan, node: Node) -> LocalOp | None:
+    """The context a COPY or ADD reads from; None when it reads from a stage, an image or heredocs alone."""
+    source = source_input(node)
+    if source is None:
+        return None
+    op = plan.nodes[source].op
+    return op if isinstance(op, LocalOp) else None
+
+
+def inspect(plan: Plan, contexts: Mapping[str, Tree], store: StepRecords) -> Known:
+    """Raises PlanError for a COPY or ADD whose source is not in the context, before any step runs."""
+    selections: dict[NodeId, Selection] = {}
+    recipes: dict[NodeId, CacheKey] = {}
+    for node in plan.nodes.values():
+        digest = None
+        if isinstance(node.op, CopyOp | AddOp):
+            local = local_source(plan, node)
+            if local is not None:
+                selections[node.id] = select(node.op, contexts[local.name], node.span)
+                digest = selections[node.id].digest()
+        recipes[node.id] = recipe_key(node, recipes, digest)
+    wanted = [recipes[node.id] for node in plan.nodes.values() if node.use_cache and not is_source(node)]
+    return Known(selections, recipes, store.find_steps(wanted) if wanted else {})
+
+
+class State(NamedTuple):
+    """What ``pybuild plan`` says of a node: ``hit``, ``miss``, ``depends`` (on step ``on``), or ``source``."""
+
+    state: str
+    on: NodeId | None
+    key: CacheKey
+
+
+def states(plan: Plan, known: Known, store: StepRecords) -> dict[NodeId, State]:
+    """Without running anything: a node is a hit or a miss when its effective key follows from the plan and the records,
+    and depends on the step whose output has to be seen first otherwise."""
+    found: dict[NodeId, State] = {}
+    effective: dict[NodeId, CacheKey] = {}
+    for node in plan.nodes.values():
+        recipe = known.recipes[node.id]
+        record = known.record(node)
+        if is_source(node):
+            effective[node.id] = effective_key(node, None, None)
+            found[node.id] = State("source", None, recipe)
+            continue
+        if record is not None:
+            effective[node.id] = record.effective
+            found[node.id] = State("hit", None, recipe)
+            continue
+        blocker = _blocker(plan, node, effective, found)
+        if blocker is not None:
+            found[node.id] = State("depends", blocker, recipe)
+            continue
+        below = rootfs_input(node)
+        chosen = known.selections[node.id].digest() if node.id in known.selections else None
+        key = effective_key(node, effective[below] if below is not None else None, chosen)
+        effective[node.id] = key
+        hit = node.use_cache and key in store.find_steps([key])
+        found[node.id] = State("hit" if hit else "miss", None, recipe)
+    return found
+
+
+def _blocker(
+    plan: Plan, node: Node, effective: Mapping[NodeId, CacheKey], found: Mapping[NodeId, State]
+) -> NodeId | None:
+    """The step that must run before the node's effective key can be known, if any."""
+    below = rootfs_input(node)
+    if below is not None and below not in effective:
+        return found[below].on
+    source = source_input(node)
+    if source is not None and not isinstance(plan.nodes[source].op, LocalOp):
+        return source
+    return None

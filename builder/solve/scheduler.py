@@ -1,0 +1,113 @@
+"""Gives every node of a plan its result: from the records where there is one, by running steps where not.
+
+A step is looked up by its recipe key before anything runs (``lookup.inspect``), by its effective key when its inputs
+are there, and only then executed. A hit by recipe key needs none of its inputs: a stage that only feeds cached steps is
+not even looked at. Threads, sandbox and packing are imported only when a step must be executed (``crew``).
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from builder.events import StepCached, StepFinished, StepStarted
+from builder.plan.graph import ImageOp, LayerSink, LocalOp, Node, NodeId, Plan, StepResult
+from builder.plan.keys import effective_key, is_source
+from builder.solve.lookup import Known
+from layers.digest import Rootfs
+from layers.store import StepRecord
+
+if TYPE_CHECKING:
+    from builder.solve.crew import Control
+    from builder.solve.steps import StepContext
+
+
+def needed(plan: Plan, known: Known) -> tuple[NodeId, ...]:
+    """The nodes whose results are needed, in topological order: those on the way from the target to the nearest hits,
+    and the hits themselves."""
+    wanted = {plan.target}
+    for node in reversed(tuple(plan.nodes.values())):
+        if node.id in wanted and known.record(node) is None:
+            wanted.update(node.inputs)
+    return tuple(node_id for node_id in plan.nodes if node_id in wanted)
+
+
+class Board:
+    """The results so far, and what is told about them: events, and layers offered to the sink."""
+
+    def __init__(self, plan: Plan, known: Known, context: "StepContext", sink: LayerSink) -> None:
+        self.plan = plan
+        self.known = known
+        self.context = context
+        self.results: dict[NodeId, StepResult] = {}
+        self._sink = sink
+        self._positions = {node: position for position, node in enumerate(plan.layers)}
+
+    def hit(self, node: Node, record: StepRecord, how: str) -> StepResult:
+        """Tells that the step is cached; the result is still to be ``put``."""
+        result = StepResult(node.id, str(record.effective), record.rootfs, record.layer, how, 0.0, record.finished)
+        self.context.emit(StepCached(self.context.clock(), node.id, how))
+        return result
+
+    def put(self, result: StepResult) -> None:
+        """From the deciding thread only: every layer is offered once."""
+        self.results[result.node] = result
+        position = self._positions.get(result.node)
+        if position is not None and result.layer is not None:
+            self._sink.offer(position, result.layer)
+
+    def source(self, node: Node) -> None:
+        now = self.context.clock()
+        rootfs: Rootfs = node.op.rootfs if isinstance(node.op, ImageOp) else ()
+        self.put(StepResult(node.id, str(effective_key(node, None, None)), rootfs, None, "recipe", 0.0, now))
+        if isinstance(node.op, LocalOp):
+            self.context.emit(StepStarted(now, node.id))
+            self.context.emit(StepFinished(now, node.id, 0.0))
+        else:
+            self.context.emit(StepCached(now, node.id, "recipe"))
+
+
+def _take_known(board: Board, wanted: tuple[NodeId, ...]) -> list[NodeId]:
+    """Gives sources and hits their results; returns the nodes that are left to do. Steps that nobody needs because
+    what they lead to is cached are shown as cached too, when they are."""
+    left = []
+    for node in board.plan.nodes.values():
+        record = board.known.record(node)
+        if node.id not in wanted:
+            if record is not None or (is_source(node) and not isinstance(node.op, LocalOp)):
+                board.context.emit(StepCached(board.context.clock(), node.id, "recipe"))
+        elif is_source(node):
+            board.source(node)
+        elif record is not None:
+            board.put(board.hit(node, record, "recipe"))
+        else:
+            left.append(node.id)
+    return left
+
+
+def _fill_chain(board: Board) -> None:
+    """Results for the nodes of the target's chain that stand below a hit: their layers are those of the target's
+    root file system, whatever newer record one of them may have."""
+    target = board.results[board.plan.target]
+    first = len(target.rootfs) - len(board.plan.layers)
+    for position, node_id in enumerate(board.plan.layers):
+        here = target.rootfs[: first + position + 1]
+        known = board.results.get(node_id)
+        if known is not None and known.rootfs == here:
+            continue
+        record = board.known.record(board.plan.nodes[node_id])
+        ended = record.finished if record is not None and record.rootfs == here else target.finished
+        board.put(StepResult(node_id, target.key, here, here[-1], "recipe", 0.0, ended))
+
+
+def solve(
+    plan: Plan, known: Known, context: "StepContext", sink: LayerSink, control: "Control"
+) -> Mapping[NodeId, StepResult]:
+    """Results of every needed node and of every node of the target's chain; finished layers of that chain are offered
+    to ``sink`` as they come. Raises the first failure, or Cancelled."""
+    board = Board(plan, known, context, sink)
+    left = _take_known(board, needed(plan, known))
+    if left:
+        from builder.solve.crew import work
+
+        work(board, left, control)
+    _fill_chain(board)
+    return board.results

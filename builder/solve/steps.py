@@ -1,0 +1,117 @@
+"""How each kind of step is done, once it is known that it must be: the table from Op to work.
+
+A step function gets the step's inputs ready-made and returns the layer it made. It records nothing: the scheduler does.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, assert_never
+
+from builder.errors import BuildError, PlanError, StepFailed
+from builder.events import Emit, Phase, StepOutput
+from builder.plan.graph import AddOp, CopyOp, ImageOp, LocalOp, Node, RunOp, ScratchOp, WorkdirOp
+from builder.plan.select import Selection
+from builder.sandbox.spec import Runner
+from builder.solve.add import add_entries
+from builder.solve.copy import copy_entries
+from builder.solve.run import HostFiles, Surroundings, run_step
+from builder.solve.workdir import workdir_entries
+from layers.compress import NONE, Compression
+from layers.digest import LayerId, Rootfs
+from layers.errors import PybuildError, SourceChanged
+from layers.store import Store
+from layers.tree import Tree
+
+
+@dataclass(frozen=True, slots=True)
+class StepContext:
+    """What steps work with. ``runner`` starts one on first use; ``clock`` gives seconds since the epoch."""
+
+    store: Store
+    runner: Callable[[], Runner]
+    host: Callable[[], HostFiles]
+    contexts: Mapping[str, Tree]
+    emit: Emit
+    clock: Callable[[], float]
+    compression: Compression = NONE
+    """Of the blobs that COPY, ADD and WORKDIR leave in the store."""
+
+
+class Phased:
+    """Reports the begin and end of a part of the work."""
+
+    def __init__(self, context: StepContext, node: Node, name: str) -> None:
+        self._context = context
+        self._node = node
+        self._name = name
+
+    def __enter__(self) -> None:
+        self._context.emit(Phase(self._context.clock(), self._node.id, self._name, True))
+
+    def __exit__(self, *_: object) -> None:
+        self._context.emit(Phase(self._context.clock(), self._node.id, self._name, False))
+
+
+class StepInput(NamedTuple):
+    rootfs: Rootfs
+    selection: Selection | None
+    """Of COPY and ADD: the chosen files."""
+
+
+def execute(node: Node, given: StepInput, context: StepContext) -> LayerId:
+    """Does one step. Raises BuildError, with the node's span."""
+    try:
+        match node.op:
+            case RunOp():
+                return _run(node, node.op, given, context)
+            case CopyOp() | AddOp():
+                return _copy(node, node.op, given, context)
+            case WorkdirOp():
+                return _workdir(node.op, given, context)
+            case ImageOp() | ScratchOp() | LocalOp():
+                raise AssertionError(f"{node.title} is a source: there is nothing to execute")
+            case _:
+                assert_never(node.op)
+    except SourceChanged as error:
+        raise StepFailed(error.message, span=node.span, hint=error.hint) from error
+    except BuildError:
+        raise
+    except PybuildError as error:
+        raise PlanError(error.message, span=node.span, hint=error.hint, code=error.code) from error
+    except OSError as error:
+        raise StepFailed(_os_message(error), span=node.span) from error
+
+
+def _os_message(error: OSError) -> str:
+    name = error.filename
+    text = name.decode(errors="backslashreplace") if isinstance(name, bytes) else str(name)
+    return f"{error.strerror}: {text}" if name is not None else str(error.strerror or error)
+
+
+def _run(node: Node, op: RunOp, given: StepInput, context: StepContext) -> LayerId:
+    with Phased(context, node, "unpack"):
+        workspace = context.store.workspace(given.rootfs)
+    tree = context.store.tree(given.rootfs, contents=True)
+
+    def output(stream: int, data: bytes) -> None:
+        context.emit(StepOutput(context.clock(), node.id, stream, data))
+
+    with Phased(context, node, "run"):
+        return run_step(op, node.span, workspace, tree, Surroundings(context.runner(), context.host(), output))
+
+
+def _copy(node: Node, op: CopyOp | AddOp, given: StepInput, context: StepContext) -> LayerId:
+    if given.selection is None:
+        raise AssertionError(f"{node.title}: no selection")
+    dest = context.store.tree(given.rootfs)
+    now_ns = int(context.clock() * 1e9)
+    work = add_entries if isinstance(op, AddOp) else copy_entries
+    with Phased(context, node, "pack"):
+        entries = work(op, given.selection, dest, now_ns)
+        return context.store.add_layer(entries, given.rootfs, compression=context.compression)
+
+
+def _workdir(op: WorkdirOp, given: StepInput, context: StepContext) -> LayerId:
+    dest = context.store.tree(given.rootfs)
+    entries = workdir_entries(op, dest, int(context.clock() * 1e9))
+    return context.store.add_layer(entries, given.rootfs, compression=context.compression)
