@@ -1,17 +1,81 @@
-"""The OCI image model: descriptors, configs, manifests and indexes, parsed from and encoded to bytes."""
+"""The OCI image model: platforms, descriptors and configs; ``manifest`` has what refers to them. Pure.
+
+Formats: image-spec descriptor.md and config.md, and Docker's image specification 1.2 for what its configs hold
+besides. Key order is that of BuildKit, so that equal images have equal digests.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
-from layers.digest import BlobDigest, DiffId
+from layers.digest import BlobDigest, DiffId, Digest
+from layers.gojson import Reader, dumps, loads
+
+_ARCHITECTURES = {
+    "x86_64": ("amd64", None),
+    "x86-64": ("amd64", None),
+    "aarch64": ("arm64", None),
+    "armhf": ("arm", "v7"),
+    "armel": ("arm", "v6"),
+    "armv8l": ("arm", "v8"),
+    "armv7l": ("arm", "v7"),
+    "armv6l": ("arm", "v6"),
+    "i386": ("386", None),
+    "i486": ("386", None),
+    "i586": ("386", None),
+    "i686": ("386", None),
+    "loongarch64": ("loong64", None),
+}
+"""Other names of architectures: what uname reports, what Debian and containerd's platforms package accept."""
+
+_KNOWN = frozenset(
+    {"386", "amd64", "arm", "arm64", "loong64", "mips64", "mips64le", "ppc64", "ppc64le", "riscv64", "s390x"}
+)
+_DEFAULT_VARIANT = {"amd64": "v1", "arm": "v7", "arm64": "v8"}
+"""The variant an architecture without one means."""
 
 
 @dataclass(frozen=True, slots=True)
 class Platform:
+    """``variant`` is as written in the image; ``normalized`` makes two platforms comparable."""
+
     os: str
     architecture: str
     variant: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """``linux/arm/v7``, ``linux/amd64`` or ``arm64``, normalized. Raises ValueError for what names no platform."""
+        parts = text.lower().split("/")
+        if not all(parts) or len(parts) > 3:
+            raise ValueError(f"not a platform: {text!r}")
+        if len(parts) == 1:
+            if _spell(parts[0])[0] not in _KNOWN:
+                raise ValueError(f"not a platform: {text!r}; write it as os/architecture, like linux/amd64")
+            parts.insert(0, "linux")
+        return cls(parts[0], parts[1], parts[2] if len(parts) == 3 else None).normalized()
+
+    def normalized(self) -> Self:
+        """In Go's names, with a variant exactly where leaving it out would mean another machine, and on every arm."""
+        architecture, implied = _spell(self.architecture)
+        variant = self.variant or implied or _DEFAULT_VARIANT.get(architecture)
+        if variant is not None and variant.isdigit():
+            variant = f"v{variant}"
+        if architecture in {"amd64", "arm64"} and variant == _DEFAULT_VARIANT[architecture]:
+            variant = None
+        return type(self)(self.os, architecture, variant)
+
+    def __str__(self) -> str:
+        return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
+
+
+def _spell(architecture: str) -> tuple[str, str | None]:
+    return _ARCHITECTURES.get(architecture, (architecture, None))
+
+
+def host_platform(machine: str) -> Platform:
+    """The platform of a Linux host whose uname reports ``machine``."""
+    return Platform("linux", machine.lower()).normalized()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +138,160 @@ class ImageConfig:
     os_features: tuple[str, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
     config_extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, raw: bytes) -> Self:
+        """Raises InvalidImage for what is not a config with a platform and a list of layers."""
+        document = Reader(loads(raw, "image config"), "image config")
+        config = document.child("config") or Reader({}, "image config: config")
+        if not document.text("os") or not document.text("architecture"):
+            raise document.error("it names no os or no architecture")
+        return cls(
+            platform=Platform(document.text("os"), document.text("architecture"), document.text("variant") or None),
+            env=tuple(_pair(word) for word in config.texts("Env") or ()),
+            entrypoint=config.texts("Entrypoint"),
+            cmd=config.texts("Cmd"),
+            workdir=config.text("WorkingDir"),
+            user=config.text("User"),
+            shell=config.texts("Shell"),
+            ports=config.names("ExposedPorts"),
+            volumes=config.names("Volumes"),
+            labels=config.pairs("Labels"),
+            stop_signal=config.text("StopSignal") or None,
+            healthcheck=_healthcheck(config.child("Healthcheck")),
+            onbuild=config.texts("OnBuild") or (),
+            args_escaped=config.flag("ArgsEscaped"),
+            author=document.text("author"),
+            diff_ids=_diff_ids(document),
+            history=tuple(_history(entry) for entry in document.children("history")),
+            created=document.text("created") or None,
+            os_version=document.text("os.version") or None,
+            os_features=document.texts("os.features") or (),
+            extra=document.rest(_CONFIG_KEYS),
+            config_extra=config.rest(_RUN_KEYS),
+        )
+
+
+_CONFIG_KEYS = frozenset(
+    {"architecture", "author", "config", "created", "history", "os", "os.features", "os.version", "rootfs", "variant"}
+)
+_RUN_KEYS = frozenset(
+    {"User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Volumes", "WorkingDir", "Labels", "StopSignal"}
+    | {"ArgsEscaped", "Healthcheck", "OnBuild", "Shell"}
+)
+
+
+def _pair(word: str) -> tuple[str, str]:
+    name, _, value = word.partition("=")
+    return name, value
+
+
+def _diff_ids(document: Reader) -> tuple[DiffId, ...]:
+    rootfs = document.child("rootfs")
+    if rootfs is None:
+        return ()
+    return tuple(DiffId(_digest(rootfs, text)) for text in rootfs.texts("diff_ids") or ())
+
+
+def _digest(document: Reader, text: str) -> Digest:
+    try:
+        return Digest.parse(text)
+    except ValueError as error:
+        raise document.error(str(error)) from error
+
+
+def _history(entry: Reader) -> History:
+    return History(
+        created=entry.text("created") or None,
+        created_by=entry.text("created_by"),
+        comment=entry.text("comment"),
+        author=entry.text("author"),
+        empty_layer=entry.flag("empty_layer"),
+    )
+
+
+def _healthcheck(found: Reader | None) -> Healthcheck | None:
+    if found is None:
+        return None
+    return Healthcheck(
+        test=found.texts("Test") or (),
+        interval=found.integer("Interval"),
+        timeout=found.integer("Timeout"),
+        start_period=found.integer("StartPeriod"),
+        start_interval=found.integer("StartInterval"),
+        retries=found.integer("Retries"),
+    )
+
+
+def encode(config: ImageConfig) -> bytes:
+    """The config's JSON: compact, the top level in alphabetical order, ``config`` in the order of Docker's type.
+
+    Absent things are left out, but ``created``, ``history`` and ``diff_ids``, which BuildKit writes as null.
+    """
+    document = {
+        "architecture": config.platform.architecture,
+        "config": _run_document(config),
+        "created": config.created,
+        "history": [_history_document(entry) for entry in config.history] or None,
+        "os": config.platform.os,
+        "rootfs": {"type": "layers", "diff_ids": [str(diff_id) for diff_id in config.diff_ids] or None},
+        **_filled(
+            {
+                "author": config.author,
+                "os.features": list(config.os_features),
+                "os.version": config.os_version,
+                "variant": config.platform.variant,
+            }
+        ),
+        **config.extra,
+    }
+    return dumps(dict(sorted(document.items())))
+
+
+def _filled(document: dict[str, Any]) -> dict[str, Any]:
+    """Without what is empty, as Go's ``omitempty``."""
+    return {key: value for key, value in document.items() if value}
+
+
+def _run_document(config: ImageConfig) -> dict[str, Any]:
+    check = config.healthcheck
+    before: dict[str, Any] = {
+        "User": config.user,
+        "ExposedPorts": {port: {} for port in sorted(config.ports)},
+        "Env": [f"{name}={value}" for name, value in config.env],
+        "Entrypoint": list(config.entrypoint or ()),
+        "Cmd": list(config.cmd or ()),
+        "Volumes": {path: {} for path in sorted(config.volumes)},
+        "WorkingDir": config.workdir,
+        "Labels": dict(sorted(config.labels)),
+        "StopSignal": config.stop_signal,
+        "ArgsEscaped": config.args_escaped,
+    }
+    after = {"OnBuild": list(config.onbuild), "Shell": list(config.shell or ())}
+    health = {} if check is None else {"Healthcheck": _healthcheck_document(check)}
+    return {**_filled(before), **health, **_filled(after), **config.config_extra}
+
+
+def _healthcheck_document(check: Healthcheck) -> dict[str, Any]:
+    return _filled(
+        {
+            "Test": list(check.test),
+            "Interval": check.interval,
+            "Timeout": check.timeout,
+            "StartPeriod": check.start_period,
+            "StartInterval": check.start_interval,
+            "Retries": check.retries,
+        }
+    )
+
+
+def _history_document(entry: History) -> dict[str, Any]:
+    return _filled(
+        {
+            "created": entry.created,
+            "created_by": entry.created_by,
+            "author": entry.author,
+            "comment": entry.comment,
+            "empty_layer": entry.empty_layer,
+        }
+    )
