@@ -1,9 +1,18 @@
 """What one build was asked to do. Made from flags and environment by ``from_flags``; nothing later reads either."""
 
-from dataclasses import dataclass, field
+import posixpath
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from layers.image import Platform
+from layers.errors import PybuildError
+from layers.image import Platform, host_platform
+from registry.reference import Reference
+
+EPOCH = "SOURCE_DATE_EPOCH"
+DOCKER_HOST = "unix:///var/run/docker.sock"
+_INTEGER = re.compile(r"[+-]?[0-9]+\Z")
 
 
 class OutputSpec(NamedTuple):
@@ -54,4 +63,211 @@ class BuildRequest:
     """False only by ``--security-opt seccomp=unconfined``."""
     jobs: int = 0
     """Steps that may run at once; 0 for twice the number of processors."""
-    docker_host: str = field(default="unix:///var/run/docker.sock")
+    docker_host: str = DOCKER_HOST
+
+
+class FlagError(PybuildError):
+    """A flag whose value cannot be used, or that pybuild does not have."""
+
+    code = "flag"
+
+
+class UnsupportedFlag(FlagError):
+    """``what`` is the flag as the user knows it, with the part of its value that is meant."""
+
+    code = "unsupported"
+
+    def __init__(self, what: str, hint: str) -> None:
+        super().__init__(f"{what} is not supported yet", hint=hint)
+
+
+class Flags(NamedTuple):
+    """The flags of ``pybuild build``, in the order given: as text, but for ``outputs``."""
+
+    tags: tuple[str, ...] = ()
+    target: str | None = None
+    build_args: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    platforms: tuple[str, ...] = ()
+    no_cache: bool = False
+    outputs: tuple[OutputSpec, ...] = ()
+    build_contexts: tuple[str, ...] = ()
+    root: str | None = None
+    security_opts: tuple[str, ...] = ()
+
+
+class BuildFiles(NamedTuple):
+    """What was read before: fields as in ``BuildRequest``."""
+
+    context: str
+    dockerfile_path: str
+    dockerfile_text: bytes
+    ignore_text: bytes | None
+
+
+class Host(NamedTuple):
+    """Where pybuild was started. ``machine`` is uname's; ``admin``: the user is root."""
+
+    environ: Mapping[str, str]
+    cwd: str
+    machine: str
+    admin: bool
+
+
+def from_flags(flags: Flags, files: BuildFiles, host: Host) -> BuildRequest:
+    """Raises FlagError, and InvalidReference for a bad tag."""
+    build_args = _build_args(flags.build_args, host.environ)
+    return BuildRequest(
+        context=files.context,
+        dockerfile_path=files.dockerfile_path,
+        dockerfile_text=files.dockerfile_text,
+        ignore_text=files.ignore_text,
+        root=store_root(flags.root, host),
+        platform=_platform(flags.platforms, host),
+        tags=tuple(dict.fromkeys(_tag(text) for text in flags.tags)),
+        target=flags.target or None,
+        build_args=build_args,
+        labels=tuple(dict(map(_label, flags.labels)).items()),
+        no_cache=flags.no_cache,
+        outputs=flags.outputs,
+        build_contexts=_named_contexts(flags.build_contexts, host.cwd),
+        epoch=_epoch(dict(build_args)),
+        seccomp=_seccomp(flags.security_opts),
+        docker_host=host.environ.get("DOCKER_HOST") or DOCKER_HOST,
+    )
+
+
+def absolute(cwd: str, path: str) -> str:
+    """Without touching ``..``, which may follow a link."""
+    joined = posixpath.join(cwd, path)
+    return joined if ".." in joined.split("/") else posixpath.normpath(joined)
+
+
+def store_root(given: str | None, host: Host) -> str:
+    """``--root``, else PYBUILD_ROOT, else the place for the data of services (as root) or of the user (XDG)."""
+    chosen = given or host.environ.get("PYBUILD_ROOT")
+    if chosen:
+        return absolute(host.cwd, chosen)
+    if host.admin:
+        return "/var/lib/pybuild"
+    data = host.environ.get("XDG_DATA_HOME", "")
+    if data.startswith("/"):
+        return posixpath.join(data, "pybuild")
+    home = host.environ.get("HOME", "")
+    if not home.startswith("/"):
+        raise FlagError("there is no HOME to keep the store in", hint="name a directory with --root")
+    return posixpath.join(home, ".local/share/pybuild")
+
+
+def full_name(text: str, flag: str) -> str:
+    """An image name as the store keeps it: ``app`` -> ``docker.io/library/app:latest``. Raises InvalidReference."""
+    reference = Reference.parse(text)
+    if reference.digest is not None:
+        raise FlagError(f"{flag} {text}: a name to give cannot hold a digest", hint="leave out @ and what follows")
+    return str(reference.tagged())
+
+
+def _tag(text: str) -> str:
+    return full_name(text, "--tag")
+
+
+def _pair(text: str, flag: str) -> tuple[str, str | None]:
+    key, equals, value = text.partition("=")
+    if not key:
+        raise FlagError(f"{flag} {text}: there is no name before the =", hint=f"write {flag} NAME=VALUE")
+    return key, value if equals else None
+
+
+def _label(text: str) -> tuple[str, str]:
+    key, value = _pair(text, "--label")
+    return key, value or ""
+
+
+def _build_args(given: Sequence[str], environ: Mapping[str, str]) -> tuple[tuple[str, str | None], ...]:
+    """The last of several values counts. SOURCE_DATE_EPOCH comes along from the environment, as buildx sends it."""
+    found: dict[str, str | None] = {}
+    for text in given:
+        key, value = _pair(text, "--build-arg")
+        found[key] = environ.get(key) if value is None else value
+    if EPOCH not in found and environ.get(EPOCH):
+        found[EPOCH] = environ[EPOCH]
+    return tuple(found.items())
+
+
+def _epoch(build_args: Mapping[str, str | None]) -> int | None:
+    """Empty is off. Seconds may be negative."""
+    value = build_args.get(EPOCH)
+    if not value:
+        return None
+    if not _INTEGER.match(value):
+        raise UnsupportedFlag(
+            f"{EPOCH}={value}", "give whole seconds since 1970, for example the output of git log -1 --format=%ct"
+        )
+    return int(value)
+
+
+def _platform(given: Sequence[str], host: Host) -> Platform:
+    own = host_platform(host.machine)
+    names = [name.strip() for text in given for name in text.split(",")] or [
+        host.environ.get("DOCKER_DEFAULT_PLATFORM") or "local"
+    ]
+    chosen = []
+    for name in names:
+        try:
+            chosen.append(own if name == "local" else Platform.parse(name))
+        except ValueError as error:
+            raise FlagError(f"--platform: {error}", hint=f"for example --platform {own}") from error
+    if len(set(chosen)) > 1:
+        raise UnsupportedFlag("--platform with several platforms", f"leave it out, or write --platform {own}")
+    if chosen[0] != own:
+        raise UnsupportedFlag(
+            f"--platform {chosen[0]} on {own}", "pybuild builds for the machine it runs on: build there"
+        )
+    return own
+
+
+def _seccomp(given: Sequence[str]) -> bool:
+    for text in given:
+        if text.replace(":", "=", 1) != "seccomp=unconfined":
+            raise UnsupportedFlag(f"--security-opt {text}", "only seccomp=unconfined is known")
+    return not given
+
+
+def parse_bool(value: str) -> bool | None:
+    """As Go's strconv.ParseBool reads it; None when it is no truth value."""
+    if value in {"1", "t", "T", "true", "TRUE", "True"}:
+        return True
+    return False if value in {"0", "f", "F", "false", "FALSE", "False"} else None
+
+
+def _named_contexts(given: Sequence[str], cwd: str) -> tuple[NamedContext, ...]:
+    found: dict[str, NamedContext] = {}
+    for text in given:
+        name, value = _pair(text, "--build-context")
+        if not value:
+            raise FlagError(f"--build-context {text}: there is nothing after the name", hint="write NAME=DIRECTORY")
+        found[name] = _named_context(name, value, cwd)
+    return tuple(found.values())
+
+
+def _named_context(name: str, value: str, cwd: str) -> NamedContext:
+    what = f"--build-context {name}={value}"
+    scheme, separator, rest = value.partition("://")
+    if separator and scheme == "oci-layout":
+        path, reference = _layout(rest)
+        return NamedContext(name, "oci-layout", absolute(cwd, path), reference)
+    if separator and scheme == "docker-image":
+        raise UnsupportedFlag(what, f"fetch the image with another tool, pybuild load it, and write FROM {rest}")
+    if separator or value.startswith(("git@", "target:", "input:")):
+        raise UnsupportedFlag(what, "name a directory, or oci-layout://PATH[:TAG]")
+    return NamedContext(name, "local", absolute(cwd, value))
+
+
+def _layout(text: str) -> tuple[str, str | None]:
+    """``path[:tag]`` or ``path@digest``; a colon before the last slash belongs to the path."""
+    path, at, digest = text.rpartition("@")
+    if at:
+        return path, digest
+    head, slash, last = text.rpartition("/")
+    last, colon, tag = last.partition(":")
+    return head + slash + last, tag if colon else None

@@ -1,1 +1,1 @@
-"""pybuild: draws the event stream."""
+"""What people and programs see of a build. Everything here is drawn from events; nothing else is imported."""

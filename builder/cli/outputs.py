@@ -1,0 +1,141 @@
+"""The values of ``-o``: what is to be written, where, and how it is compressed (BuildKit's spelling)."""
+
+from collections.abc import Mapping, Sequence
+
+from builder.settings import FlagError, OutputSpec, UnsupportedFlag, absolute, parse_bool
+
+_COMPRESSIONS = {"gzip": "gzip", "zstd": "zstd", "uncompressed": "none"}
+_LEVELS = {"gzip": 9, "zstd": 22}
+_IMAGE = frozenset({"dest", "compression", "compression-level"})
+_ATTRIBUTES: Mapping[str, frozenset[str]] = {
+    "oci": _IMAGE | {"tar"},
+    "docker": _IMAGE,
+    "tar": frozenset({"dest"}),
+    "local": frozenset({"dest"}),
+}
+"""Of each output type."""
+_HARMLESS = {
+    "oci-mediatypes": "true",
+    "force-compression": "false",
+    "push": "false",
+    "rewrite-timestamp": "true",
+    "mode": "copy",
+    "platform-split": "false",
+}
+"""Attributes that ask for what is done anyway: layers are clamped to SOURCE_DATE_EPOCH whenever it is set."""
+_LATER_ATTRIBUTES = frozenset(
+    {
+        *_HARMLESS,
+        *("name", "push-by-digest", "unpack", "store", "name-canonical", "context", "source-date-epoch"),
+        *("attestation-inline", "attestation-prefix", "prefer-nondist-layers", "oci-artifact", "compatibility-version"),
+    }
+)
+_LATER_TYPES = {
+    "image": "leave it out: -t NAME keeps the image in pybuild's store",
+    "registry": "write -o type=oci,dest=image.tar and push that with another tool",
+    "cacheonly": "leave it out: without -o and -t nothing but the cache is kept",
+}
+
+
+def parse_outputs(given: Sequence[str], cwd: str, *, load: bool) -> tuple[OutputSpec, ...]:
+    """Every ``-o``, and ``--load``. Raises FlagError."""
+    found = [parse_output(text, cwd) for text in given]
+    if load:
+        found.append(OutputSpec("load", None))
+    found = list(dict.fromkeys(found))
+    if sum(output.dest == "-" for output in found) > 1:
+        raise FlagError("--output: only one output can go to standard output", hint="give the others a dest=FILE")
+    taken = [output.dest for output in found if output.dest not in {None, "-"}]
+    for dest in taken:
+        if taken.count(dest) > 1:
+            raise FlagError(f"--output: two outputs go to {dest}", hint="give each a dest of its own")
+    return tuple(found)
+
+
+def parse_output(text: str, cwd: str) -> OutputSpec:
+    """One ``-o``: ``-`` (a tar to standard output), a directory, or ``type=...,dest=...``. Raises FlagError."""
+    fields = _csv(text)
+    if len(fields) == 1 and not text.startswith("type="):
+        return OutputSpec("tar", "-") if text == "-" else OutputSpec("local", absolute(cwd, text))
+    attributes: dict[str, str] = {}
+    for item in fields:
+        key, equals, value = item.partition("=")
+        if not equals:
+            raise FlagError(f"--output {text}: {item} is not KEY=VALUE", hint="for example -o type=oci,dest=image.tar")
+        attributes[key.strip().lower()] = value
+    kind = attributes.pop("type", "")
+    if kind not in _ATTRIBUTES:
+        raise _unknown_type(text, kind)
+    for key, value in attributes.items():
+        _check_attribute(text, kind, key, value)
+    dest = attributes.get("dest", "")
+    if kind == "docker" and not dest:
+        kind = "load"
+    return OutputSpec(
+        kind,
+        _dest(text, kind, dest, cwd),
+        compression=_compression(text, attributes.get("compression", "gzip")),
+        compression_level=_level(text, attributes),
+        tar=_true(attributes.get("tar", "true")),
+    )
+
+
+def _csv(text: str) -> list[str]:
+    if '"' not in text:
+        return text.split(",")
+    import csv
+
+    return next(csv.reader([text]), [""])
+
+
+def _unknown_type(text: str, kind: str) -> FlagError:
+    known = ", ".join(sorted(_ATTRIBUTES))
+    if not kind:
+        return FlagError(f"--output {text}: there is no type=", hint=f"types are {known}")
+    if kind in _LATER_TYPES:
+        return UnsupportedFlag(f"--output type={kind}", _LATER_TYPES[kind])
+    return FlagError(f"--output {text}: there is no type {kind}", hint=f"types are {known}")
+
+
+def _check_attribute(text: str, kind: str, key: str, value: str) -> None:
+    if key in _ATTRIBUTES[kind] or _HARMLESS.get(key) == value.lower():
+        return
+    if key in _LATER_ATTRIBUTES:
+        raise UnsupportedFlag(f"--output {text}: {key}={value}", "leave it out")
+    known = ", ".join(sorted(_ATTRIBUTES[kind]))
+    raise FlagError(f"--output {text}: type={kind} has no attribute {key}", hint=f"it has {known}")
+
+
+def _dest(text: str, kind: str, dest: str, cwd: str) -> str | None:
+    if kind == "load":
+        return None
+    if kind == "local" and dest in {"", "-"}:
+        raise FlagError(f"--output {text}: a directory is needed", hint="write -o type=local,dest=DIRECTORY")
+    return "-" if dest in {"", "-"} else absolute(cwd, dest)
+
+
+def _compression(text: str, value: str) -> str:
+    if value == "estargz":
+        raise UnsupportedFlag(f"--output {text}: compression=estargz", "use gzip or zstd")
+    if value not in _COMPRESSIONS:
+        raise FlagError(f"--output {text}: no compression {value}", hint="use gzip, zstd or uncompressed")
+    return _COMPRESSIONS[value]
+
+
+def _level(text: str, attributes: Mapping[str, str]) -> int | None:
+    value = attributes.get("compression-level")
+    if value is None:
+        return None
+    highest = _LEVELS.get(_compression(text, attributes.get("compression", "gzip")))
+    if highest is None:
+        raise FlagError(f"--output {text}: without compression there is no level", hint="leave out compression-level")
+    if not value.isascii() or not value.isdigit() or int(value) > highest:
+        raise FlagError(f"--output {text}: {value} is not a compression level", hint=f"levels are 0 to {highest}")
+    return int(value)
+
+
+def _true(value: str) -> bool:
+    answer = parse_bool(value)
+    if answer is None:
+        raise FlagError(f"--output: tar={value} is neither true nor false", hint="write tar=true or tar=false")
+    return answer

@@ -1,0 +1,197 @@
+"""Live progress on a terminal: finished steps scroll away above, running ones with their last lines are redrawn below.
+
+Only sequences that every terminal (and tmux, screen) has are written: cursor up, erase to the end of line or screen,
+and colours. No line is ever as wide as the terminal, so none wraps by itself. The only importer of tqdm, which is slow
+to import and so is not before something has been moving for a while.
+"""
+
+import unicodedata
+from collections.abc import Callable
+from typing import NamedTuple
+
+from builder.events import Event, StepCached, StepFailed, StepFinished, Transfer, Warned
+from builder.report.timeline import State, Step, Timeline, clean, seconds_text
+
+_UP = "\x1b[{}A"
+_ERASE_LINE = "\x1b[K"
+_ERASE_BELOW = "\x1b[J"
+_STYLES = {"done": "34", "cached": "36", "failed": "31", "warning": "33", "output": "2", "head": "1"}
+"""SGR parameters: blue, cyan, red, yellow, faint, bold."""
+_BAR_AFTER = 0.5
+"""Seconds a transfer must last to be shown."""
+_SMALLEST = (20, 4)
+
+
+class Size(NamedTuple):
+    columns: int
+    lines: int
+
+
+class _Line(NamedTuple):
+    """``right`` is put at the right edge."""
+
+    text: str
+    style: str
+    right: str = ""
+
+
+def width(text: str) -> int:
+    """Columns a terminal needs for ``text`` (Unicode TR11; marks that combine need none)."""
+    if text.isascii():
+        return len(text)
+    return sum(_columns(char) for char in text)
+
+
+def _columns(char: str) -> int:
+    if unicodedata.combining(char) or unicodedata.category(char) in {"Mn", "Me", "Cf"}:
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def fit(text: str, columns: int) -> str:
+    """``text`` cut to ``columns``, with an ellipsis when something was cut off."""
+    text = text.expandtabs(8)
+    if width(text) <= columns:
+        return text
+    used, end = 0, 0
+    for char in text:
+        used += _columns(char)
+        if used > columns - 1:
+            break
+        end += 1
+    return text[:end] + "…" if columns > 0 else ""
+
+
+class Tty:
+    """``write`` gets whole frames; ``size`` is asked before each one."""
+
+    def __init__(
+        self, write: Callable[[str], object], size: Callable[[], Size], *, color: bool = True, verbose: bool = False
+    ) -> None:
+        self._write = write
+        self._size = size
+        self._color = color
+        self._verbose = verbose
+        self._timeline = Timeline()
+        self._above: list[_Line] = []
+        """Lines for good, not yet written."""
+        self._widths: list[int] = []
+        """Of the lines of the last frame that will be drawn over."""
+
+    def __call__(self, event: Event) -> None:
+        self._timeline.apply(event)
+        match event:
+            case StepCached() | StepFinished() | StepFailed():
+                self._above.append(_ended(self._timeline.step(event.step)))
+            case Warned():
+                place = f" (line {event.first_line})" if event.first_line else ""
+                self._above.append(_Line(f"WARNING: {clean(event.message)}{place}", "warning"))
+            case _:
+                pass
+
+    def tick(self, now: float) -> None:
+        if self._timeline.started is None:
+            return
+        size = self._size()
+        size = Size(max(size.columns, _SMALLEST[0]), max(size.lines, _SMALLEST[1]))
+        self._draw(self._live(now, size), size)
+
+    def close(self) -> None:
+        """Leaves the end of the story: no step runs any more."""
+        timeline = self._timeline
+        if timeline.started is None:
+            return
+        lines = [self._head(timeline.latest, "FAILED" if timeline.finished is None else "FINISHED")]
+        done = timeline.finished
+        if done is not None:
+            lines.append(_Line(f" => image {done.image_id}", "done"))
+            lines += [_Line(f" => named {clean(name)}", "done") for name in done.names]
+        size = self._size()
+        self._draw(lines, Size(max(size.columns, _SMALLEST[0]), len(lines) + 1))
+        self._widths = []
+
+    def _head(self, now: float, suffix: str = "") -> _Line:
+        timeline = self._timeline
+        seconds = now - (timeline.started if timeline.started is not None else now)
+        text = f"[+] Building {seconds_text(seconds)} ({timeline.ended}/{len(timeline.steps)}) {suffix}"
+        return _Line(text.rstrip(), "failed" if timeline.failed else "head")
+
+    def _live(self, now: float, size: Size) -> list[_Line]:
+        """The head, then every running step with as many of its last lines as there is room for."""
+        timeline = self._timeline
+        lines = [self._head(now)]
+        steps = timeline.running()
+        notes = self._moving(now, size.columns)
+        room = size.lines - 2 - len(steps) - len(notes)
+        for place, step in enumerate(steps):
+            share = max(room, 0) // (len(steps) - place)
+            shown = step.shown[-share:] if share > 0 else []
+            room -= len(shown)
+            lines.append(_Line(f" => {step.name}", "", seconds_text(now - step.started)))
+            lines += [_Line(f" => => # {text}", "output") for text in shown]
+        return [*lines, *notes][: size.lines - 1]
+
+    def _moving(self, now: float, columns: int) -> list[_Line]:
+        timeline = self._timeline
+        lines = [
+            _Line(f" => {name} {clean(detail)}".rstrip(), "", seconds_text(now - since))
+            for (step, name, detail), since in timeline.phases.items()
+            if step is None or self._verbose
+        ]
+        for since, transfer in timeline.transfers.values():
+            if now - since >= _BAR_AFTER:
+                lines.append(_Line(_bar(transfer, now - since, columns - 1), ""))
+        return lines
+
+    def _draw(self, live: list[_Line], size: Size) -> None:
+        """Over the last frame, in one write: the new lines for good, then the live ones."""
+        columns = size.columns - 1
+        out = []
+        if self._widths:
+            # A terminal that was made narrower has wrapped what stands there.
+            rows = sum(max(1, -(-wide // size.columns)) for wide in self._widths)
+            out.append(_UP.format(rows) + "\r")
+        widths = []
+        for place, line in enumerate([*self._above, *live]):
+            text = self._arranged(line, columns)
+            if place >= len(self._above):
+                widths.append(width(text))
+            out.append(self._styled(text, line.style) + _ERASE_LINE + "\n")
+        self._widths = widths
+        self._above = []
+        self._write("".join([*out, _ERASE_BELOW]))
+
+    def _arranged(self, line: _Line, columns: int) -> str:
+        if not line.right:
+            return fit(line.text, columns)
+        left = fit(line.text, columns - len(line.right) - 1)
+        return left + " " * (columns - width(left) - len(line.right)) + line.right
+
+    def _styled(self, text: str, style: str) -> str:
+        return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if self._color and style else text
+
+
+def _ended(step: Step) -> _Line:
+    match step.state:
+        case State.CACHED:
+            return _Line(f" => CACHED {step.name}", "cached", seconds_text(0.0))
+        case State.FAILED:
+            return _Line(f" => ERROR {step.name}", "failed", seconds_text(step.seconds))
+        case _:
+            return _Line(f" => {step.name}", "done", seconds_text(step.seconds))
+
+
+def _bar(transfer: Transfer, seconds: float, columns: int) -> str:
+    from tqdm import tqdm
+
+    text = tqdm.format_meter(
+        transfer.done,
+        transfer.total,
+        seconds,
+        ncols=columns,
+        prefix=f" => => {clean(transfer.what)}",
+        ascii=True,
+        unit="B",
+        unit_scale=True,
+    )
+    return str(text)
