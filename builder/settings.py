@@ -50,6 +50,7 @@ class BuildRequest:
     root: str
     """Absolute path of the store."""
     platform: Platform
+    """What is built for: TARGETPLATFORM."""
     tags: tuple[str, ...] = ()
     """Full names: ``docker.io/library/app:1.0``."""
     target: str | None = None
