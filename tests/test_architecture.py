@@ -17,7 +17,10 @@ from tests.conftest import REPOSITORY
 PACKAGES = ("builder", "registry", "layers")
 
 RANKS: tuple[tuple[str, ...], ...] = (
-    ("layers.errors", "layers.digest", "layers.media", "layers.entry", "layers.tree"),
+    (
+        *("layers.errors", "layers.digest", "layers.media", "layers.entry", "layers.tree"),
+        *("layers.gojson", "layers.gotime", "layers.names"),
+    ),
     (
         "layers.image",
         "layers.compress",
@@ -57,7 +60,11 @@ PURE = (
     "layers.digest",
     "layers.media",
     "layers.entry",
+    "layers.gojson",
+    "layers.gotime",
+    "layers.names",
     "layers.image",
+    "layers.manifest",
     "registry.reference",
     "builder.errors",
     "builder.events",
