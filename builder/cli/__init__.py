@@ -1,1 +1,161 @@
-"""pybuild: the command line: the only place that prints and exits."""
+"""The command line: a group whose default command is ``build``, and the one place that shows errors and exits.
+
+Exit codes: 0 done; 1 it could not be done; 2 it was asked for wrongly; 128 + N stopped by signal N (130: Ctrl-C).
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+
+import click
+
+from builder.cli.session import OutputClosed, Session, Terminated, unwinding
+from builder.errors import Cancelled
+from builder.settings import FlagError
+from layers.errors import PybuildError
+
+SUMMARIES = {
+    "build": "Build an image from a Dockerfile.",
+    "plan": "Show the steps of a build without running any.",
+    "images": "List images.",
+    "inspect": "Show images as JSON.",
+    "history": "Show how an image was made.",
+    "tag": "Give an image another name.",
+    "rmi": "Remove names and images.",
+    "prune": "Remove what nothing needs any more.",
+    "save": "Write images to an archive.",
+    "load": "Read images from an archive or OCI layout.",
+}
+_FAILED = 1
+_USAGE = 2
+_SIGPIPE = 141
+
+
+class Commands(click.Group):
+    """Imports a command's module when it is run, and takes everything that names no command for ``build``."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(SUMMARIES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        match cmd_name:
+            case "build":
+                from builder.cli.build import build
+
+                return build
+            case "plan":
+                from builder.cli.plan import plan
+
+                return plan
+            case "save" | "load":
+                from builder.cli.archives import COMMANDS
+
+                return COMMANDS[cmd_name]
+            case _:
+                from builder.cli.images import COMMANDS
+
+                return COMMANDS.get(cmd_name)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in SUMMARIES and args[0] not in {"-h", "--help", "--version"}:
+            args = ["build", *args]
+        return super().parse_args(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(SUMMARIES.items()))
+
+
+def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            click.echo(f"pybuild {version('pybuild')}")
+        except PackageNotFoundError:
+            click.echo("pybuild, run from a checkout")
+        ctx.exit()
+
+
+@click.command("pybuild", cls=Commands, context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=True)
+@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Show the version.")
+def cli() -> None:
+    """Builds images from Dockerfiles without a daemon. "pybuild -t app:1.0 ." is short for "pybuild build ..."."""
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Runs one command line and returns its exit code. Everything that goes wrong is shown here."""
+    session = Session()
+    with unwinding():
+        try:
+            with cli.make_context("pybuild", list(sys.argv[1:] if args is None else args), obj=session) as ctx:
+                cli.invoke(ctx)
+        except BaseException as error:
+            # Whatever it is, it ends here and becomes an exit code.
+            return _ended(error, session)
+    return 0
+
+
+def _ended(error: BaseException, session: Session) -> int:
+    match error:
+        case click.exceptions.Exit():
+            code = error.exit_code
+        case click.ClickException():
+            error.show()
+            code = error.exit_code
+        case OutputClosed():
+            code = _SIGPIPE
+        case Terminated():
+            code = 128 + error.number
+        case KeyboardInterrupt() | click.Abort():
+            code = 130
+        case PybuildError():
+            code = _failed(error, session)
+        case OSError():
+            code = _failed(PybuildError(os_message(error), code="os"), session, cause=error)
+        case _:
+            code = _broken(error, session)
+    return code
+
+
+def _failed(error: PybuildError, session: Session, *, cause: OSError | None = None) -> int:
+    number = session.interrupts.number
+    if number is not None:
+        # Steps that were killed by the cancellation end with errors of their own, which say nothing.
+        error = Cancelled("the build was interrupted")
+    if cause is not None:
+        error.__cause__ = cause
+    _show(error, session)
+    if number is not None:
+        return 128 + number
+    return _USAGE if isinstance(error, FlagError) else _FAILED
+
+
+def _show(error: PybuildError, session: Session) -> None:
+    from builder.cli.errors import as_fields, describe
+
+    text = json.dumps(as_fields(error)) if session.json else describe(error, session)
+    try:
+        click.echo(text, err=True)
+    except OSError:
+        # Standard error is gone: the exit code has to say it.
+        return
+
+
+def _broken(error: BaseException, session: Session) -> int:
+    """A mistake of pybuild's own."""
+    import traceback
+
+    if session.debug:
+        click.echo("".join(traceback.format_exception(error)).rstrip(), err=True)
+    hint = "please report it, with what this prints when it is run again with --debug"
+    _show(PybuildError(f"internal error: {type(error).__name__}: {error}", hint=hint, code="internal"), session)
+    return _FAILED
+
+
+def os_message(error: OSError) -> str:
+    """``x: No such file or directory``, without the number."""
+    names = [name for name in (error.filename, error.filename2) if name is not None]
+    texts = [name.decode(errors="backslashreplace") if isinstance(name, bytes) else str(name) for name in names]
+    problem = error.strerror or str(error)
+    return f"{' -> '.join(texts)}: {problem}" if texts else problem

@@ -22,11 +22,6 @@ _BAR_AFTER = 0.5
 _SMALLEST = (20, 4)
 
 
-class Size(NamedTuple):
-    columns: int
-    lines: int
-
-
 class _Line(NamedTuple):
     """``right`` is put at the right edge."""
 
@@ -63,10 +58,15 @@ def fit(text: str, columns: int) -> str:
 
 
 class Tty:
-    """``write`` gets whole frames; ``size`` is asked before each one."""
+    """``write`` gets whole frames; ``size`` is asked for columns and lines before each one."""
 
     def __init__(
-        self, write: Callable[[str], object], size: Callable[[], Size], *, color: bool = True, verbose: bool = False
+        self,
+        write: Callable[[str], object],
+        size: Callable[[], tuple[int, int]],
+        *,
+        color: bool = True,
+        verbose: bool = False,
     ) -> None:
         self._write = write
         self._size = size
@@ -92,9 +92,8 @@ class Tty:
     def tick(self, now: float) -> None:
         if self._timeline.started is None:
             return
-        size = self._size()
-        size = Size(max(size.columns, _SMALLEST[0]), max(size.lines, _SMALLEST[1]))
-        self._draw(self._live(now, size), size)
+        columns, height = map(max, self._size(), _SMALLEST)
+        self._draw(self._live(now, columns, height), columns)
 
     def close(self) -> None:
         """Leaves the end of the story: no step runs any more."""
@@ -106,8 +105,7 @@ class Tty:
         if done is not None:
             lines.append(_Line(f" => image {done.image_id}", "done"))
             lines += [_Line(f" => named {clean(name)}", "done") for name in done.names]
-        size = self._size()
-        self._draw(lines, Size(max(size.columns, _SMALLEST[0]), len(lines) + 1))
+        self._draw(lines, max(self._size()[0], _SMALLEST[0]))
         self._widths = []
 
     def _head(self, now: float, suffix: str = "") -> _Line:
@@ -116,20 +114,20 @@ class Tty:
         text = f"[+] Building {seconds_text(seconds)} ({timeline.ended}/{len(timeline.steps)}) {suffix}"
         return _Line(text.rstrip(), "failed" if timeline.failed else "head")
 
-    def _live(self, now: float, size: Size) -> list[_Line]:
+    def _live(self, now: float, columns: int, height: int) -> list[_Line]:
         """The head, then every running step with as many of its last lines as there is room for."""
         timeline = self._timeline
         lines = [self._head(now)]
         steps = timeline.running()
-        notes = self._moving(now, size.columns)
-        room = size.lines - 2 - len(steps) - len(notes)
+        notes = self._moving(now, columns)
+        room = height - 2 - len(steps) - len(notes)
         for place, step in enumerate(steps):
             share = max(room, 0) // (len(steps) - place)
             shown = step.shown[-share:] if share > 0 else []
             room -= len(shown)
             lines.append(_Line(f" => {step.name}", "", seconds_text(now - step.started)))
             lines += [_Line(f" => => # {text}", "output") for text in shown]
-        return [*lines, *notes][: size.lines - 1]
+        return [*lines, *notes][: height - 1]
 
     def _moving(self, now: float, columns: int) -> list[_Line]:
         timeline = self._timeline
@@ -143,17 +141,17 @@ class Tty:
                 lines.append(_Line(_bar(transfer, now - since, columns - 1), ""))
         return lines
 
-    def _draw(self, live: list[_Line], size: Size) -> None:
+    def _draw(self, live: list[_Line], columns: int) -> None:
         """Over the last frame, in one write: the new lines for good, then the live ones."""
-        columns = size.columns - 1
+        usable = columns - 1
         out = []
         if self._widths:
             # A terminal that was made narrower has wrapped what stands there.
-            rows = sum(max(1, -(-wide // size.columns)) for wide in self._widths)
+            rows = sum(max(1, -(-wide // columns)) for wide in self._widths)
             out.append(_UP.format(rows) + "\r")
         widths = []
         for place, line in enumerate([*self._above, *live]):
-            text = self._arranged(line, columns)
+            text = self._arranged(line, usable)
             if place >= len(self._above):
                 widths.append(width(text))
             out.append(self._styled(text, line.style) + _ERASE_LINE + "\n")

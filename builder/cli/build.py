@@ -1,0 +1,108 @@
+"""``pybuild build``."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from builder.cli.flags import REFUSED_SWITCHES, REFUSED_VALUES, StrictCommand, idle, plan_options, refused
+from builder.cli.outputs import parse_outputs
+from builder.cli.progress import MODES, choose, renderer
+from builder.cli.session import Session, current_host, say
+from builder.cli.sources import check_contexts, read_files
+from builder.report.hub import Hub
+from builder.settings import BuildRequest, FlagError, Flags, Host, absolute, from_flags
+
+
+@click.command("build", cls=StrictCommand, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("-t", "--tag", multiple=True, metavar="NAME[:TAG]", help="Name of the image; may be repeated.")
+@plan_options
+@click.option("-o", "--output", multiple=True, metavar="type=TYPE,dest=PATH", help="oci, docker, tar or local.")
+@click.option("--load", is_flag=True, help="Load the image into a Docker Engine.")
+@click.option("--iidfile", metavar="FILE", help="Write the image id to a file.")
+@click.option("--metadata-file", metavar="FILE", help="Write what was built to a file, as JSON.")
+@click.option("--security-opt", multiple=True, metavar="seccomp=unconfined", help="Run steps without a filter.")
+@click.option("--progress", type=click.Choice(MODES), help="How progress is shown (default: auto).")
+@click.option("-q", "--quiet", is_flag=True, help="Print the image id only.")
+@idle
+@refused(REFUSED_SWITCHES, REFUSED_VALUES)
+@click.argument("path")
+@click.pass_obj
+def build(session: Session, /, **given: Any) -> None:
+    """Build an image from the Dockerfile in directory PATH."""
+    session.debug = given["debug"]
+    host = current_host()
+    terminal = sys.stderr.isatty()
+    mode = choose(given["progress"], host.environ, quiet=given["quiet"], terminal=terminal)
+    session.json = mode == "json"
+    request = make_request(session, given, host)
+    _check_standard_output(request, quiet=given["quiet"])
+    files = {
+        key: Path(absolute(host.cwd, given[key])) for key in ("iidfile", "metadata_file") if given[key] is not None
+    }
+    for file in files.values():
+        # What an earlier build left must not be taken for the result of one that fails.
+        file.unlink(missing_ok=True)
+    _build(session, request, mode, host.environ, files)
+
+
+def make_request(session: Session, given: Mapping[str, Any], host: Host) -> BuildRequest:
+    """From the options of ``build`` or ``plan``. Raises FlagError."""
+    outputs = parse_outputs(given.get("output", ()), host.cwd, load=given.get("load", False))
+    flags = Flags(
+        tags=given.get("tag", ()),
+        target=given["target"],
+        build_args=given["build_arg"],
+        labels=given["label"],
+        platforms=given["platform"],
+        no_cache=given["no_cache"],
+        outputs=outputs,
+        build_contexts=given["build_context"],
+        root=given["root"],
+        security_opts=given.get("security_opt", ()),
+    )
+    files = read_files(given["path"], given["file"], host.cwd)
+    session.sources[files.dockerfile_path] = files.dockerfile_text
+    request = from_flags(flags, files, host)
+    check_contexts(request)
+    return request
+
+
+def _check_standard_output(request: BuildRequest, *, quiet: bool) -> None:
+    if not any(output.dest == "-" for output in request.outputs):
+        return
+    if quiet:
+        raise FlagError("--quiet prints the image id where the output goes", hint="use --iidfile, or -o with dest=FILE")
+    if sys.stdout.isatty():
+        raise FlagError(
+            "an archive is not written to a terminal", hint="redirect standard output, or use -o type=tar,dest=FILE"
+        )
+
+
+def _build(
+    session: Session, request: BuildRequest, mode: str, environ: Mapping[str, str], files: Mapping[str, Path]
+) -> None:
+    from builder import api
+
+    interrupts = session.interrupts
+    show = renderer(mode, environ, debug=session.debug)
+    with interrupts, Hub(show, on_failure=interrupts.cancelled.set) as hub:
+        result = api.build(request, hub.emit, cancelled=interrupts.cancelled)
+    if files:
+        from builder.output.metadata import iid_text, metadata_text
+
+        if "iidfile" in files:
+            write_file(files["iidfile"], iid_text(result.image_id))
+        if "metadata_file" in files:
+            write_file(files["metadata_file"], metadata_text(result))
+    if mode == "quiet":
+        say(result.image_id)
+
+
+def write_file(path: Path, text: str) -> None:
+    """Whole or not at all."""
+    beside = path.with_name(path.name + ".new")
+    beside.write_text(text)
+    beside.replace(path)

@@ -1,0 +1,90 @@
+"""How an error looks: the end of the step's output, the Dockerfile's lines with a caret, the message, the hint."""
+
+import traceback
+from typing import Any
+
+from builder.cli.session import Session
+from builder.errors import BuildError, Span, StepFailed
+from builder.report.timeline import clean
+from layers.errors import PybuildError
+
+_BEFORE = 2
+"""Lines of the file shown above the one that is meant."""
+_LONGEST_SPAN = 12
+_TAIL_LINES = 20
+_RULE = "------"
+
+
+def describe(error: PybuildError, session: Session) -> str:
+    """Several lines of text without a newline at the end."""
+    parts = []
+    if isinstance(error, StepFailed) and error.tail:
+        parts += [_RULE, *_tail(error.tail), _RULE]
+    span = error.span if isinstance(error, BuildError) else None
+    if span is not None:
+        parts += [f"{clean(span.path)}:{span.first_line}", *excerpt(session.sources.get(span.path), span)]
+    parts.append(f"error: {_block(error.message)}")
+    if isinstance(error, StepFailed) and error.exit_code is not None and str(error.exit_code) not in error.message:
+        parts.append(f"exit code: {error.exit_code}")
+    if error.hint:
+        parts.append(f"hint: {_block(error.hint)}")
+    if session.debug:
+        parts.append("".join(traceback.format_exception(error)).rstrip())
+    return "\n".join(parts)
+
+
+def as_fields(error: PybuildError) -> dict[str, Any]:
+    """The error as a line of ``--progress=json``."""
+    fields: dict[str, Any] = {"event": "error", "code": error.code, "message": error.message, "hint": error.hint}
+    if isinstance(error, BuildError) and error.span is not None:
+        fields["span"] = error.span._asdict()
+    if isinstance(error, StepFailed):
+        fields["exit_code"] = error.exit_code
+        fields["tail"] = error.tail.decode("utf-8", "replace")
+    return fields
+
+
+def excerpt(source: bytes | None, span: Span) -> list[str]:
+    """The lines of ``span`` marked with ``>``, some lines above them, and a caret below the first when it is known
+    what is meant; nothing when the file is not at hand or has no such line."""
+    lines = [] if source is None else source.decode("utf-8", "replace").splitlines()
+    first, last = span.first_line, min(max(span.last_line, span.first_line), len(lines))
+    if not 1 <= first <= len(lines):
+        return []
+    shown = list(range(max(first - _BEFORE, 1), min(last, first + _LONGEST_SPAN - 1) + 1))
+    gutter = len(str(shown[-1]))
+    found = []
+    for number in shown:
+        mark = ">" if number >= first else " "
+        found.append(f"{mark} {number:{gutter}} | {_shown(lines[number - 1])}".rstrip())
+        if number == first:
+            found.append(f"  {'':{gutter}} | {_caret(lines[number - 1], span)}")
+    if last > shown[-1]:
+        found.append(f"  {'':{gutter}} | ... (to line {last})")
+    return found
+
+
+def _shown(line: str) -> str:
+    return clean(line).expandtabs(4)
+
+
+def _caret(line: str, span: Span) -> str:
+    """Below the characters that ``column`` and ``width`` mean, or below the whole line."""
+    column, width = span.column, span.width
+    if not width:
+        column = len(line) - len(line.lstrip())
+        width = len(line.rstrip()) - column
+    column = min(column, len(line))
+    start = len(_shown(line[:column]))
+    end = len(_shown(line[: column + width]))
+    return " " * start + "^" * max(end - start, 1)
+
+
+def _tail(tail: bytes) -> list[str]:
+    lines = tail.decode("utf-8", "replace").replace("\r\n", "\n").rstrip("\n").split("\n")
+    return [clean(line.rpartition("\r")[2]) for line in lines[-_TAIL_LINES:]]
+
+
+def _block(text: str) -> str:
+    """Several lines of a message, each made harmless, the later ones indented."""
+    return "\n  ".join(clean(line) for line in text.rstrip("\n").split("\n"))

@@ -1,0 +1,27 @@
+"""``pybuild plan``."""
+
+import json
+from typing import Any
+
+import click
+
+from builder.cli.build import make_request
+from builder.cli.flags import StrictCommand, plan_options
+from builder.cli.session import Session, current_host, say
+
+
+@click.command("plan", cls=StrictCommand, context_settings={"help_option_names": ["-h", "--help"]})
+@plan_options
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.argument("path")
+@click.pass_obj
+def plan(session: Session, /, **given: Any) -> None:
+    """Show the steps that building directory PATH would take, and which of them are cached. Nothing is run."""
+    session.debug = given["debug"]
+    request = make_request(session, given, current_host())
+
+    from builder import api
+    from builder.plan.render import plan_json, plan_text
+
+    made, states = api.plan(request)
+    say(json.dumps(plan_json(made, states), indent=2) if given["as_json"] else plan_text(made, states).rstrip("\n"))

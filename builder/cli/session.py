@@ -1,0 +1,103 @@
+"""Session: what one run of the command line shares between the command and the place where errors are shown."""
+
+import os
+import signal
+import sys
+import threading
+from _thread import start_new_thread
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+from builder.settings import Host
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class OutputClosed(Exception):
+    """Whoever read standard output went away: there is nobody to tell."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM or SIGHUP came while nothing could be cancelled in an orderly way."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+class Interrupts:
+    """Inside the context the first SIGINT, SIGTERM or SIGHUP sets ``cancelled``, a second one ends the process.
+
+    Signals that were ignored (nohup, background jobs of a shell) stay so. ``number`` is the signal that came.
+    """
+
+    def __init__(self) -> None:
+        self.cancelled = threading.Event()
+        self.number: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        for number in _SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.number is not None:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
+        self.number = number
+        # Event.set takes a lock that the interrupted code may hold; another thread can wait for it.
+        start_new_thread(self.cancelled.set, ())
+
+
+class Session:
+    """``sources`` are the files that spans of errors may point into, by the path shown."""
+
+    def __init__(self) -> None:
+        self.sources: dict[str, bytes] = {}
+        self.debug = False
+        self.json = False
+        self.interrupts = Interrupts()
+
+
+@contextmanager
+def unwinding() -> Iterator[None]:
+    """Inside, SIGTERM and SIGHUP raise Terminated, so that temporary files are removed on the way out."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        raise Terminated(number)
+
+    numbers = [number for number in _SIGNALS[1:] if signal.getsignal(number) is signal.SIG_DFL]
+    for number in numbers:
+        signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def current_host() -> Host:
+    """Reads the environment, the only place of the command line that does."""
+    return Host(os.environ, os.getcwd(), os.uname().machine, os.geteuid() == 0)  # noqa: PTH109 - as text, links kept
+
+
+def say(text: str) -> None:
+    """One line of a command's answer, to standard output. Raises OutputClosed."""
+    try:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        # What is still buffered would fail again when Python exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise OutputClosed from error
