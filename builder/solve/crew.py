@@ -1,10 +1,8 @@
 """Executes the steps that are left, several at once: one thread decides, workers do one step each."""
 
 import heapq
-import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import NamedTuple
 
 from builder.errors import Cancelled
 from builder.events import StepFailed, StepFinished, StepStarted
@@ -12,6 +10,7 @@ from builder.plan.graph import AddOp, CopyOp, LocalOp, Node, NodeId, Plan, StepR
 from builder.plan.keys import effective_key, rootfs_input, source_input
 from builder.plan.select import Selection, select
 from builder.solve.scheduler import Board
+from builder.solve.stepcontext import Control
 from builder.solve.steps import Phased, StepInput, execute
 from layers.digest import CacheKey, Digest, Rootfs
 from layers.errors import PybuildError
@@ -19,14 +18,6 @@ from layers.tree import Tree
 
 POLL_SECONDS = 0.1
 """How long a cancelled build may go unnoticed."""
-
-
-class Control(NamedTuple):
-    """``stop`` is called once when a step failed or ``cancelled`` is set: it must make running steps end soon."""
-
-    jobs: int
-    cancelled: threading.Event
-    stop: Callable[[], None]
 
 
 class ReadyQueue:

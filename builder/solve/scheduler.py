@@ -6,18 +6,14 @@ not even looked at. Threads, sandbox and packing are imported only when a step m
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from builder.events import StepCached, StepFinished, StepStarted
 from builder.plan.graph import ImageOp, LayerSink, LocalOp, Node, NodeId, Plan, StepResult
 from builder.plan.keys import effective_key, is_source
 from builder.solve.lookup import Known
+from builder.solve.stepcontext import Control, StepContext
 from layers.digest import Rootfs
 from layers.store import StepRecord
-
-if TYPE_CHECKING:
-    from builder.solve.crew import Control
-    from builder.solve.steps import StepContext
 
 
 def needed(plan: Plan, known: Known) -> tuple[NodeId, ...]:
@@ -33,7 +29,7 @@ def needed(plan: Plan, known: Known) -> tuple[NodeId, ...]:
 class Board:
     """The results so far, and what is told about them: events, and layers offered to the sink."""
 
-    def __init__(self, plan: Plan, known: Known, context: "StepContext", sink: LayerSink) -> None:
+    def __init__(self, plan: Plan, known: Known, context: StepContext, sink: LayerSink) -> None:
         self.plan = plan
         self.known = known
         self.context = context
@@ -99,7 +95,7 @@ def _fill_chain(board: Board) -> None:
 
 
 def solve(
-    plan: Plan, known: Known, context: "StepContext", sink: LayerSink, control: "Control"
+    plan: Plan, known: Known, context: StepContext, sink: LayerSink, control: Control
 ) -> Mapping[NodeId, StepResult]:
     """Results of every needed node and of every node of the target's chain; finished layers of that chain are offered
     to ``sink`` as they come. Raises the first failure, or Cancelled."""

@@ -3,38 +3,19 @@
 A step function gets the step's inputs ready-made and returns the layer it made. It records nothing: the scheduler does.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple, assert_never
 
 from builder.errors import BuildError, PlanError, StepFailed
-from builder.events import Emit, Phase, StepOutput
+from builder.events import Phase, StepOutput
 from builder.plan.graph import AddOp, CopyOp, ImageOp, LocalOp, Node, RunOp, ScratchOp, WorkdirOp
 from builder.plan.select import Selection
-from builder.sandbox.spec import Runner
 from builder.solve.add import add_entries
 from builder.solve.copy import copy_entries
-from builder.solve.run import HostFiles, Surroundings, run_step
+from builder.solve.run import Surroundings, run_step
+from builder.solve.stepcontext import StepContext
 from builder.solve.workdir import workdir_entries
-from layers.compress import NONE, Compression
 from layers.digest import LayerId, Rootfs
 from layers.errors import PybuildError, SourceChanged
-from layers.store import Store
-from layers.tree import Tree
-
-
-@dataclass(frozen=True, slots=True)
-class StepContext:
-    """What steps work with. ``runner`` starts one on first use; ``clock`` gives seconds since the epoch."""
-
-    store: Store
-    runner: Callable[[], Runner]
-    host: Callable[[], HostFiles]
-    contexts: Mapping[str, Tree]
-    emit: Emit
-    clock: Callable[[], float]
-    compression: Compression = NONE
-    """Of the blobs that COPY, ADD and WORKDIR leave in the store."""
 
 
 class Phased:
@@ -108,10 +89,10 @@ def _copy(node: Node, op: CopyOp | AddOp, given: StepInput, context: StepContext
     work = add_entries if isinstance(op, AddOp) else copy_entries
     with Phased(context, node, "pack"):
         entries = work(op, given.selection, dest, now_ns)
-        return context.store.add_layer(entries, given.rootfs, compression=context.compression)
+        return context.store.add_layer(entries, given.rootfs)
 
 
 def _workdir(op: WorkdirOp, given: StepInput, context: StepContext) -> LayerId:
     dest = context.store.tree(given.rootfs)
     entries = workdir_entries(op, dest, int(context.clock() * 1e9))
-    return context.store.add_layer(entries, given.rootfs, compression=context.compression)
+    return context.store.add_layer(entries, given.rootfs)

@@ -1,0 +1,213 @@
+"""Building from Python: a request in, events out, a result back. Reading ``build`` is reading the architecture."""
+
+import functools
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from builder.dockerfile.ignore import parse_ignore
+from builder.dockerfile.parse import parse
+from builder.events import BuildFinished, Emit, Phase, PlanReady, StepInfo, Warned
+from builder.output.assemble import assemble
+from builder.output.export import Exporter, ExportResult, open_exporter
+from builder.plan.bases import resolve
+from builder.plan.context import Context, open_context
+from builder.plan.graph import ImageOp, LocalOp, Node, NodeId, Plan, StepResult
+from builder.plan.keys import is_source
+from builder.plan.lower import lower
+from builder.settings import BuildRequest
+from builder.solve.lookup import Known, State, inspect, states
+from builder.solve.scheduler import solve
+from builder.solve.stepcontext import Control, StepContext
+from layers.image import encode
+from layers.store import Store
+
+if TYPE_CHECKING:
+    from builder.sandbox.native import NativeRunner
+    from builder.solve.run import HostFiles
+
+Clock = Callable[[], float]
+RESOLV_CONF = "/etc/resolv.conf"
+
+
+class BuildResult(NamedTuple):
+    """``image_id`` is the config's digest; ``manifest_digest`` that of the manifest an output wrote, if one did."""
+
+    image_id: str
+    manifest_digest: str | None
+    names: tuple[str, ...]
+    export: ExportResult
+
+
+class _Runner:
+    """The runner of a build: started when the first RUN needs it, shared by all of them."""
+
+    def __init__(self) -> None:
+        self._runner: NativeRunner | None = None
+        self._stopped = False
+        self._lock = threading.Lock()
+
+    def get(self) -> "NativeRunner":
+        with self._lock:
+            if self._runner is None:
+                from builder.sandbox.native import NativeRunner
+
+                self._runner = NativeRunner()
+                if self._stopped:
+                    self._runner.cancel()
+            return self._runner
+
+    def stop(self) -> None:
+        with self._lock:
+            self._stopped = True
+            if self._runner is not None:
+                self._runner.cancel()
+
+    def close(self) -> None:
+        if self._runner is not None:
+            self._runner.close()
+
+
+class _Bench(NamedTuple):
+    """What every part of one build works with."""
+
+    request: BuildRequest
+    store: Store
+    emit: Emit
+    clock: Clock
+
+    def phase(self, name: str, start: bool) -> None:
+        self.emit(Phase(self.clock(), None, name, start))
+
+
+class _Prepared(NamedTuple):
+    plan: Plan
+    contexts: Mapping[str, Context]
+    known: Known
+
+
+def _prepare(bench: _Bench) -> _Prepared:
+    """Everything that is known before a step runs: the plan, the context's digests, the cache's records."""
+    request, store, emit, clock = bench
+    dockerfile = parse(request.dockerfile_text, request.dockerfile_path)
+    bench.phase("resolve", True)
+    plan = lower(dockerfile, resolve(dockerfile, request, store), request)
+    bench.phase("resolve", False)
+    emit(PlanReady(clock(), tuple(_step_info(node) for node in plan.nodes.values()), plan.target))
+    for message, span in plan.warnings:
+        emit(Warned(clock(), None, message, span.first_line if span is not None else 0))
+    bench.phase("context", True)
+    contexts = {
+        node.op.name: _open(node.op, request, store) for node in plan.nodes.values() if isinstance(node.op, LocalOp)
+    }
+    known = inspect(plan, contexts, store)
+    bench.phase("context", False)
+    return _Prepared(plan, contexts, known)
+
+
+def _step_info(node: Node) -> StepInfo:
+    line = node.span.first_line if node.span is not None else 0
+    return StepInfo(node.id, node.title, node.stage, node.position, node.total, line)
+
+
+def _open(op: LocalOp, request: BuildRequest, store: Store) -> Context:
+    """The build context, or a named one; each has an ignore file of its own."""
+    named = {context.name: context.path for context in request.build_contexts if context.kind == "local"}
+    root = named.get(op.name, request.context)
+    if op.name in named:
+        path = os.path.join(root, ".dockerignore")  # noqa: PTH118 - text in, text out
+        try:
+            with open(path, "rb") as file:  # noqa: PTH123
+                ignore: bytes | None = file.read()
+        except FileNotFoundError:
+            ignore = None
+    else:
+        path, ignore = ".dockerignore", request.ignore_text
+    matcher = parse_ignore(ignore, path) if ignore is not None else None
+    return open_context(root, matcher, store.file_digests)
+
+
+def plan(request: BuildRequest, *, clock: Clock = time.time) -> tuple[Plan, Mapping[NodeId, State]]:  # noqa: TID251
+    """What ``build`` would do, and what of it is cached. Runs nothing."""
+    with Store.open(request.root) as store:
+        prepared = _prepare(_Bench(request, store, lambda _: None, clock))
+        return prepared.plan, states(prepared.plan, prepared.known, store)
+
+
+def build(
+    request: BuildRequest,
+    emit: Emit,
+    *,
+    cancelled: threading.Event | None = None,
+    clock: Clock = time.time,  # noqa: TID251 - the clock enters the builder here
+) -> BuildResult:
+    """Raises PybuildError; a failure loses nothing that was in the store before."""
+    started = clock()
+    with Store.open(request.root) as store:
+        bench = _Bench(request, store, emit, clock)
+        prepared = _prepare(bench)
+        runner = _Runner()
+        exporter = open_exporter(request, prepared.plan, store, emit)
+        try:
+            host = functools.partial(_host_files, request)
+            context = StepContext(store, runner.get, host, prepared.contexts, emit, clock)
+            control = _control(request, cancelled or threading.Event(), runner)
+            results = solve(prepared.plan, prepared.known, context, exporter, control)
+            result = _finish(bench, prepared.plan, results, exporter)
+        except BaseException:
+            exporter.abort()
+            raise
+        finally:
+            runner.close()
+    now = clock()
+    done = [results[node.id] for node in prepared.plan.nodes.values() if node.id in results and not is_source(node)]
+    emit(
+        BuildFinished(
+            now,
+            result.image_id,
+            result.manifest_digest,
+            result.names,
+            now - started,
+            sum(step.cached != "no" for step in done),
+            len(done),
+        )
+    )
+    return result
+
+
+def _control(request: BuildRequest, cancelled: threading.Event, runner: _Runner) -> "Control":
+    return Control(request.jobs or max(4, 2 * (os.cpu_count() or 1)), cancelled, runner.stop)
+
+
+def _host_files(request: BuildRequest) -> "HostFiles":
+    from builder.sandbox.seccomp import default_filter
+    from builder.sandbox.spec import DEFAULT_CAPABILITIES
+    from builder.solve.run import HostFiles
+
+    try:
+        with open(RESOLV_CONF, "rb") as file:  # noqa: PTH123
+            resolv_conf = file.read()
+    except FileNotFoundError:
+        resolv_conf = b""
+    program = default_filter(os.uname().machine, DEFAULT_CAPABILITIES) if request.seccomp else None
+    return HostFiles(resolv_conf, program)
+
+
+def _finish(bench: _Bench, plan: Plan, results: Mapping[NodeId, StepResult], exporter: Exporter) -> BuildResult:
+    """The image out of the results: config, record, outputs, names; in this order, so that a name never points at what
+    could not be written."""
+    request, store, _, clock = bench
+    base = plan.nodes[plan.base].op
+    rootfs = results[plan.target].rootfs
+    inherited = base.clamps if isinstance(base, ImageOp) else ()
+    clamps = (*inherited, *(plan.epoch,) * (len(rootfs) - len(inherited)))
+    diff_ids = [store.diff_id(layer, clamp) for layer, clamp in zip(rootfs, clamps, strict=True)]
+    finished = {node: results[node].finished for node in plan.layers}
+    config = encode(assemble(plan, diff_ids, finished, clock()))
+    stored = store.put_image(config, rootfs, clamps, ())
+    export = exporter.finish(config, rootfs, clamps, stored)
+    for name in request.tags:
+        store.tag(stored.id, name)
+    return BuildResult(str(stored.id), export.manifest_digest, request.tags, export)

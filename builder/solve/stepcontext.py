@@ -1,0 +1,32 @@
+"""What steps work with, as handed from the build to the scheduler to the steps. Imports nothing heavy."""
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from builder.events import Emit
+from layers.store import Store
+from layers.tree import Tree
+
+if TYPE_CHECKING:
+    from builder.sandbox.spec import Runner
+    from builder.solve.run import HostFiles
+
+
+class StepContext(NamedTuple):
+    """``runner`` and ``host`` are called when the first RUN is executed; ``clock`` gives seconds since the epoch."""
+
+    store: Store
+    runner: "Callable[[], Runner]"
+    host: "Callable[[], HostFiles]"
+    contexts: Mapping[str, Tree]
+    emit: Emit
+    clock: Callable[[], float]
+
+
+class Control(NamedTuple):
+    """``stop`` is called once when a step failed or ``cancelled`` is set: it must make running steps end soon."""
+
+    jobs: int
+    cancelled: threading.Event
+    stop: Callable[[], None]
