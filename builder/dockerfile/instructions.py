@@ -9,13 +9,17 @@ from builder.errors import Span
 
 
 class Heredoc(NamedTuple):
-    """``expand``: the delimiter was not quoted. ``chomp``: ``<<-`` (tabs already stripped from ``body``)."""
+    """``expand``: the delimiter was not quoted. ``chomp``: ``<<-`` (tabs already stripped from ``body``).
+
+    ``raw``: the body as it stands in the file, with those tabs; a shell that handles the heredoc itself gets this.
+    """
 
     name: str
     body: str
     expand: bool
     chomp: bool
     fd: int | None = None
+    raw: str = ""
 
 
 class From(NamedTuple):
@@ -108,6 +112,8 @@ class User(NamedTuple):
 
 
 class Expose(NamedTuple):
+    """``ports``: the raw words, sorted as text, which is the order of the image's history."""
+
     span: Span
     text: str
     ports: tuple[str, ...]

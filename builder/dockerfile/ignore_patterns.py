@@ -1,0 +1,152 @@
+r"""One pattern of an ignore file. Pure.
+
+``*`` and ``?`` match anything but a slash, ``[a-z]`` and ``[^a-z]`` one character of a set, a backslash makes the next
+character literal; ``**`` matches any number of directories. Malformed sets are errors, as in Go's ``filepath.Match``.
+"""
+
+import posixpath
+import re
+
+_SPECIAL = frozenset("*?[]\\")
+
+
+class PatternError(ValueError):
+    """A pattern that is malformed."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class Pattern:
+    """``exact``, ``prefix`` and ``suffix`` are what a path is, begins or ends with; otherwise ``expression`` decides.
+
+    Exactly one kind is set, but ``**/name`` is the suffix ``/name`` and, for the root's own entry, the exact ``name``.
+    """
+
+    __slots__ = ("_compiled", "exact", "expression", "parts", "prefix", "suffix")
+
+    def __init__(
+        self,
+        pattern: str,
+        *,
+        exact: str | None = None,
+        prefix: str | None = None,
+        suffix: str | None = None,
+        expression: str | None = None,
+    ) -> None:
+        self.parts = pattern.split("/")
+        self.exact = exact
+        self.prefix = prefix
+        self.suffix = suffix
+        self.expression = expression
+        self._compiled: re.Pattern[str] | None = None
+
+    def matches(self, path: str) -> bool:
+        """Whether the pattern matches this very path; parents are the caller's business."""
+        if self.expression is None:
+            return (
+                path == self.exact
+                or (self.prefix is not None and path.startswith(self.prefix))
+                or (self.suffix is not None and path.endswith(self.suffix))
+            )
+        if self._compiled is None:
+            self._compiled = re.compile(self.expression)
+        return self._compiled.fullmatch(path) is not None
+
+    def may_match_below(self, directory: list[str]) -> bool:
+        """Whether the pattern may match a path below the directory with these parts. True if in doubt."""
+        for part, name in zip(self.parts, directory, strict=False):
+            if "**" in part or "[" in part or "\\" in part:
+                return True
+            if "*" not in part and "?" not in part and part != name:
+                return False
+        return len(self.parts) > len(directory)
+
+
+def clean(pattern: str) -> str:
+    """The shortest path that says the same, without a leading slash. "" stays empty."""
+    if pattern == "":
+        return ""
+    cleaned = posixpath.normpath(pattern)
+    if cleaned.startswith("//"):
+        cleaned = cleaned[1:]
+    return cleaned[1:] if len(cleaned) > 1 and cleaned[0] == "/" else cleaned
+
+
+def compile_pattern(pattern: str) -> Pattern:
+    """A cleaned pattern. Raises PatternError."""
+    if _SPECIAL.isdisjoint(pattern):
+        return Pattern(pattern, exact=pattern)
+    literal = pattern.removeprefix("**") if pattern.startswith("**") else pattern.removesuffix("**")
+    if not _SPECIAL.isdisjoint(literal):
+        return Pattern(pattern, expression=_expression(pattern))
+    if not pattern.startswith("**"):
+        return Pattern(pattern, prefix=literal)
+    return Pattern(pattern, suffix=literal, exact=literal[1:] if literal.startswith("/") else None)
+
+
+def _expression(pattern: str) -> str:
+    """The regular expression of a pattern, for a match of the whole path."""
+    out: list[str] = []
+    at = 0
+    while at < len(pattern):
+        char = pattern[at]
+        at += 1
+        if char == "*":
+            part, at = _stars(pattern, at)
+            # Two in a row match what one matches, and take far longer to say no.
+            if not (out and out[-1] == part):
+                out.append(part)
+        elif char == "?":
+            out.append("[^/]")
+        elif char == "[":
+            part, at = _set(pattern, at)
+            out.append(part)
+        elif char == "\\":
+            if at == len(pattern):
+                raise PatternError(
+                    f"the pattern {pattern} ends in a backslash", "a backslash makes a character literal"
+                )
+            out.append(re.escape(pattern[at]))
+            at += 1
+        else:
+            out.append(re.escape(char))
+    return "".join(out)
+
+
+def _stars(pattern: str, at: int) -> tuple[str, int]:
+    """What the star before ``at`` matches, together with a second one and the slash after that."""
+    if not pattern.startswith("*", at):
+        return "[^/]*", at
+    at += 1
+    if pattern.startswith("/", at):
+        at += 1
+    return (".*" if at == len(pattern) else "(?:.*/)?"), at
+
+
+def _set(pattern: str, at: int) -> tuple[str, int]:
+    """The set whose bracket opens before ``at``. It may match a slash."""
+    negated = pattern.startswith("^", at)
+    at += negated
+    ranges: list[str] = []
+    while not (ranges and pattern.startswith("]", at)):
+        low, at = _set_member(pattern, at)
+        high = low
+        if pattern.startswith("-", at):
+            high, at = _set_member(pattern, at + 1)
+        if high < low:
+            raise PatternError(f"the range {low}-{high} in the pattern {pattern} is empty")
+        ranges.append(f"{re.escape(low)}-{re.escape(high)}")
+    return f"[{'^' if negated else ''}{''.join(ranges)}]", at + 1
+
+
+def _set_member(pattern: str, at: int) -> tuple[str, int]:
+    if pattern.startswith("\\", at):
+        at += 1
+    elif pattern.startswith(("-", "]"), at):
+        raise PatternError(f"the set in the pattern {pattern} is malformed", f"write \\{pattern[at]} for the character")
+    if at >= len(pattern):
+        raise PatternError(f"the set in the pattern {pattern} is not closed", "write \\[ for the character itself")
+    return pattern[at], at + 1
