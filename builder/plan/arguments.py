@@ -1,0 +1,139 @@
+"""Build arguments: global, automatic and predefined ones, SOURCE_DATE_EPOCH, and those that steer BuildKit. Pure."""
+
+import re
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+from builder.dockerfile.instructions import Arg, Dockerfile
+from builder.errors import PlanError, Span, Unsupported
+from builder.plan.expand import Expander
+from builder.settings import EPOCH, BuildRequest, parse_bool
+from layers.image import Platform
+
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
+"""Predefined, with their lower-case twins: in the environment of every RUN when given, without an ARG."""
+
+HOSTNAME = "BUILDKIT_SANDBOX_HOSTNAME"
+DEFAULT_HOSTNAME = "buildkitsandbox"
+
+NOT_IN_ENVIRONMENT = frozenset({"BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"})
+"""ARGs that never become variables of a RUN."""
+
+_SYNTAX = "BUILDKIT_SYNTAX"
+_SWITCHES = ("BUILDKIT_INLINE_CACHE", "BUILDKIT_MULTI_PLATFORM")
+_CHECKS = "BUILDKIT_DOCKERFILE_CHECK"
+_STEERING = frozenset(
+    {
+        *_SWITCHES,
+        *NOT_IN_ENVIRONMENT,
+        _SYNTAX,
+        _CHECKS,
+        HOSTNAME,
+        EPOCH,
+        "BUILDKIT_CACHE_MOUNT_NS",
+        "BUILDKIT_CONTEXT_KEEP_GIT_DIR",
+        "BUILDKIT_BUILD_NAME",
+        "BUILDKIT_INLINE_BUILDINFO_ATTRS",
+    }
+)
+"""Arguments that are for the builder: none of them needs an ARG. What is in none of the groups above speaks of things
+that a build here has no part of (cache mounts, git contexts, attestations)."""
+
+_BUILTIN_FRONTEND = re.compile(r"(?:docker\.io/)?docker/dockerfile(?:-upstream)?(?::[^@\s]+)?(?:@\S+)?(?:\s.*)?\Z")
+_INTEGER = re.compile(r"[+-]?[0-9]+\Z")
+
+
+class Arguments(NamedTuple):
+    given: Mapping[str, str]
+    """``--build-arg``s with a value."""
+    globals: Mapping[str, str]
+    """Automatic ARGs and those before the first FROM, as far as they have a value: what FROM lines see."""
+    epoch: int | None
+
+
+def arguments(dockerfile: Dockerfile, request: BuildRequest) -> Arguments:
+    """Raises PlanError and Unsupported for values that mean nothing, or what pybuild does not do."""
+    given = {name: value for name, value in request.build_args if value is not None}
+    if request.epoch is not None:
+        given.setdefault(EPOCH, str(request.epoch))
+    _check_steering(given)
+    values = _automatic(request.platform, given, request.target or dockerfile.stages[-1].name or "default")
+    spans: dict[str, Span] = {}
+    for instruction in dockerfile.global_args:
+        _declare(instruction, given, values, dockerfile.escape)
+        spans.update(dict.fromkeys((name for name, _ in instruction.items), instruction.span))
+    text = given.get(EPOCH, values.get(EPOCH, ""))
+    epoch = _seconds(text, spans.get(EPOCH)) if text else None
+    for place in (given, values):
+        if EPOCH in place:
+            if epoch is None:
+                del place[EPOCH]
+            else:
+                place[EPOCH] = str(epoch)
+    return Arguments(MappingProxyType(given), MappingProxyType(values), epoch)
+
+
+def _automatic(target: Platform, given: Mapping[str, str], stage: str) -> dict[str, str]:
+    """The build platform is the target's: settings refuse to build for another machine."""
+    values: dict[str, str] = {}
+    for side in ("BUILD", "TARGET"):
+        values |= {
+            f"{side}PLATFORM": str(target),
+            f"{side}OS": target.os,
+            f"{side}OSVERSION": "",
+            f"{side}ARCH": target.architecture,
+            f"{side}VARIANT": target.variant or "",
+        }
+    values["TARGETSTAGE"] = stage
+    return {name: given.get(name, value) for name, value in values.items()}
+
+
+def _declare(instruction: Arg, given: Mapping[str, str], values: dict[str, str], escape: str) -> None:
+    for name, default in instruction.items:
+        if name in given:
+            values[name] = given[name]
+        elif default is not None:
+            values[name] = Expander(values, escape, instruction.span).word(default)
+
+
+def _seconds(text: str, span: Span | None) -> int | None:
+    if _INTEGER.match(text):
+        return int(text)
+    if text == "context":
+        return None  # a local directory has no date of its own
+    raise PlanError(
+        f"invalid {EPOCH}: {text}",
+        span=span,
+        hint="give whole seconds since 1970; dates taken from a stage or a named context are not supported yet",
+    )
+
+
+def _check_steering(given: Mapping[str, str]) -> None:
+    for name in _SWITCHES:
+        if parse_bool(given.get(name, "false")) is not False:
+            raise Unsupported(f"--build-arg {name}={given[name]} is not supported yet", hint="leave it out")
+    if not _BUILTIN_FRONTEND.match(given.get(_SYNTAX, "docker/dockerfile:1")):
+        raise Unsupported(
+            f"--build-arg {_SYNTAX}={given[_SYNTAX]}: other frontends are not supported",
+            hint="pybuild reads Dockerfiles itself: leave it out, or give docker/dockerfile:1",
+        )
+    if "error=true" in given.get(_CHECKS, "").replace(" ", "").lower():
+        raise Unsupported(
+            f"--build-arg {_CHECKS}={given[_CHECKS]}: build checks are not supported yet", hint="leave out error=true"
+        )
+
+
+def proxies(given: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Variables of every RUN: either case of a name sets both. Of two that differ the lower-case one counts."""
+    found: dict[str, str] = {}
+    for name in sorted(given):
+        if name.upper() in PROXIES:
+            found[name.upper()] = found[name.lower()] = given[name]
+    return tuple(found.items())
+
+
+def unused(given: Mapping[str, str], globals_: Mapping[str, str], declared: Iterable[str]) -> list[str]:
+    """Names of build arguments that nothing asks for."""
+    known = {*declared, *globals_}
+    return [name for name in given if name not in known | _STEERING and name.upper() not in PROXIES]

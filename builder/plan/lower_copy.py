@@ -1,0 +1,124 @@
+"""COPY and ADD: expanded words, the destination, owners and modes. Pure."""
+
+import re
+
+from builder.dockerfile.instructions import Add, Copy, Heredoc
+from builder.errors import PlanError, Unsupported
+from builder.plan import titles
+from builder.plan.expand import Expander
+from builder.plan.graph import AddOp, CopyOp, InlineFile, LocalOp, NodeId
+from builder.plan.nodes import Shown
+from builder.plan.scope import Scope
+from builder.plan.stage_state import StageState, absolute
+from builder.plan.stages import MAIN, LocalRef, Ref
+
+_OCTAL = re.compile(r"[0-7]+\Z")
+_NUMERIC = re.compile(r"[0-9]+\Z")
+_CLAUSE = r"[ugoa]*(?:[-+=][rwxXstugo]*)+"
+_SYMBOLIC = re.compile(rf"{_CLAUSE}(?:,{_CLAUSE})*\Z")
+_MAX_MODE = 0o7777
+_GIT = re.compile(
+    r"(?:git|ssh)://|[a-zA-Z0-9_-]+@[a-zA-Z0-9.-]+:(?!//)|https?://[^?#]*\.git(?:[?#].*)?\Z|git@", re.ASCII
+)
+_SCHEMES = ("http://", "https://")
+
+
+def copy(state: StageState, instruction: Copy | Add, source: Ref | None, scope: Scope) -> StageState:
+    """``source`` is what ``--from`` names; None is the build context."""
+    _refuse(instruction)
+    expander = scope.expander(state, instruction)
+    op, words = _operation(state, instruction, expander, keep_owner=not isinstance(source, LocalRef | None))
+    if len(op.sources) > 1 and not op.dest.endswith("/"):
+        scope.warn(
+            f"{words[0]} of several sources to {op.dest}, which does not end in a slash: unless it is a directory,"
+            " all of them are written to that one file",
+            instruction.span,
+        )
+    inputs: tuple[NodeId, ...] = ()
+    if any(isinstance(part, str) for part in op.sources):
+        inputs = (scope.source(source) if source is not None else context_node(scope),)
+    title = titles.expanded(instruction.text, expander)
+    state, node = scope.step(state, op, inputs, title, instruction)
+    return state.noted(f"{' '.join(words)} # buildkit", node)
+
+
+def context_node(scope: Scope) -> NodeId:
+    return scope.table.add(LocalOp(MAIN), (), Shown("load build context"))
+
+
+def _operation(
+    state: StageState, instruction: Copy | Add, expander: Expander, *, keep_owner: bool
+) -> tuple[CopyOp | AddOp, list[str]]:
+    """The operation and the words of its history entry, which shows the destination as it was written."""
+    chown = expander.word(instruction.chown or "") or None
+    chmod = expander.word(instruction.chmod or "") or None
+    _check_mode(instruction, chmod)
+    paths = [expander.word(word) for word in instruction.sources if isinstance(word, str)]
+    for path in paths:
+        _refuse_remote(instruction, path)
+    dest = expander.word(instruction.dest)
+    # BuildKit takes heredocs after all other sources.
+    heredocs = [_inline(word, expander) for word in instruction.sources if isinstance(word, Heredoc)]
+    adds = isinstance(instruction, Add)
+    unpacks = isinstance(instruction, Add) and instruction.unpack is not False
+    op = (AddOp if unpacks else CopyOp)(
+        sources=(*paths, *heredocs),
+        dest=destination(state.workdir, dest),
+        chown=chown,
+        chmod=chmod,
+        keep_owner=keep_owner,
+    )
+    words = ["ADD" if adds else "COPY"]
+    words += [f"--chown={chown}"] if chown else []
+    words += [f"--chmod={chmod}"] if chmod else []
+    return op, [*words, *paths, *(f"<<{heredoc.name}" for heredoc in heredocs), dest]
+
+
+def destination(workdir: str, dest: str) -> str:
+    """Absolute; ends in a slash when ``dest`` can only be a directory."""
+    path = absolute(workdir, dest)
+    is_directory = dest in {"", "."} or dest.endswith(("/", "/."))
+    return path + "/" if is_directory and path != "/" else path
+
+
+def _inline(heredoc: Heredoc, expander: Expander) -> InlineFile:
+    body = expander.heredoc(heredoc.body) if heredoc.expand else heredoc.body
+    return InlineFile(heredoc.name, body.encode(errors="surrogateescape"))
+
+
+def _check_mode(instruction: Copy | Add, chmod: str | None) -> None:
+    if chmod is None or (_OCTAL.match(chmod) and int(chmod, 8) <= _MAX_MODE) or _SYMBOLIC.match(chmod):
+        return
+    if _NUMERIC.match(chmod):
+        problem = f"invalid chmod parameter: '{chmod}'. it should be octal string and between 0 and 07777"
+    else:
+        problem = f"invalid chmod parameter: '{chmod}'"
+    raise PlanError(problem, span=instruction.span, hint="write --chmod=0755 or --chmod=u=rwX,go=rX")
+
+
+def _refuse_remote(instruction: Copy | Add, path: str) -> None:
+    is_git = bool(_GIT.match(path))
+    if not is_git and not path.startswith(_SCHEMES):
+        return
+    kind = "a git ref" if is_git else "a URL"
+    if isinstance(instruction, Copy):
+        raise PlanError(f"source can't be {kind} for COPY", span=instruction.span, hint="ADD takes remote sources")
+    raise Unsupported(
+        f"ADD of {kind} ({path}) is not supported yet",
+        span=instruction.span,
+        hint="fetch it in a RUN step, or put it into the build context",
+    )
+
+
+def _refuse(instruction: Copy | Add) -> None:
+    name = "ADD" if isinstance(instruction, Add) else "COPY"
+    checksum = instruction.checksum if isinstance(instruction, Add) else None
+    found = {
+        "--link": (instruction.link, "leave it out: without it the files are the same but behind links of the base"),
+        "--exclude": (bool(instruction.exclude), "name the files to leave out in .dockerignore"),
+        "--parents": (isinstance(instruction, Copy) and instruction.parents, "copy each directory by its own COPY"),
+        "--checksum": (checksum is not None, "it is for remote sources, which are not supported yet either"),
+    }
+    for flag, (given, hint) in found.items():
+        if given:
+            raise Unsupported(f"{name} {flag} is not supported yet", span=instruction.span, hint=hint)

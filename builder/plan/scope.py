@@ -1,0 +1,41 @@
+"""What every instruction of one stage is lowered with. Pure."""
+
+from collections.abc import Callable
+from typing import NamedTuple, Self
+
+from builder.dockerfile.instructions import Instruction
+from builder.errors import Span
+from builder.plan.expand import Expander
+from builder.plan.graph import NodeId, Op
+from builder.plan.nodes import NodeTable, Shown
+from builder.plan.stage_state import StageState
+from builder.plan.stages import Ref, Survey
+
+
+class Scope(NamedTuple):
+    found: Survey
+    table: NodeTable
+    source: Callable[[Ref], NodeId]
+    """The node of what ``COPY --from`` names."""
+    stage: str
+    total: int
+    """Steps of this stage that are shown."""
+    warn: Callable[[str, Span], None]
+    onbuild: bool = False
+    """The instruction is a trigger of the base."""
+
+    def triggered(self, onbuild: bool) -> Self:
+        return self._replace(onbuild=onbuild)
+
+    def expander(self, state: StageState, instruction: Instruction) -> Expander:
+        return Expander(dict(state.env), self.found.escape, instruction.span)
+
+    def step(
+        self, state: StageState, op: Op, sources: tuple[NodeId, ...], title: str, instruction: Instruction
+    ) -> tuple[StageState, NodeId]:
+        """Adds the node of a step on top of ``state``; the state returned has counted it."""
+        position = state.position + 1
+        if self.onbuild:
+            title = f"ONBUILD {title}"
+        shown = Shown(title, self.stage, position, self.total, instruction.span)
+        return state._replace(position=position), self.table.add(op, (state.node, *sources), shown)

@@ -1,0 +1,93 @@
+"""The value carried down a stage, from its FROM line to its last instruction. Pure."""
+
+from dataclasses import replace
+from typing import NamedTuple, Self
+
+from builder.plan.graph import NodeId
+from layers.image import History, ImageConfig, Platform
+
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""PATH of an image that sets none."""
+
+COMMENT = "buildkit.dockerfile.v0"
+"""Comment of every history entry: tools recognise BuildKit's images by it."""
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+class StageState(NamedTuple):
+    """``config`` is what the image would have if the stage ended here; its ``history`` is the base's."""
+
+    node: NodeId
+    """Whose root filesystem the next step stands on."""
+    config: ImageConfig
+    env: Pairs = ()
+    """What a RUN's environment would have: ENV and ARG, in the order they were last set."""
+    args: tuple[tuple[str, str | None], ...] = ()
+    """Every ARG seen, in order, those of parent stages after the stage's own."""
+    cmd_set: bool = False
+    """CMD was written in this very stage, so ENTRYPOINT leaves it."""
+    history: tuple[tuple[History, NodeId | None], ...] = ()
+    """Entries added since the base, with the node that made the layer."""
+    position: int = 0
+    """Shown steps so far in this stage."""
+
+    @property
+    def workdir(self) -> str:
+        return absolute("/", self.config.workdir)
+
+    def with_env(self, name: str, value: str) -> Self:
+        """Sets a variable of the commands that follow; the config is untouched."""
+        return self._replace(env=(*(pair for pair in self.env if pair[0] != name), (name, value)))
+
+    def noted(self, text: str, node: NodeId | None = None) -> Self:
+        """With a history entry; ``node`` made a layer, which the next step stands on."""
+        entry = History(created_by=text, comment=COMMENT, empty_layer=node is None)
+        return self._replace(history=(*self.history, (entry, node)), node=self.node if node is None else node)
+
+
+def scratch(node: NodeId, platform: Platform) -> StageState:
+    """FROM scratch."""
+    return _begin(StageState(node, ImageConfig(platform, env=(("PATH", DEFAULT_PATH),), workdir="/")))
+
+
+def from_image(node: NodeId, config: ImageConfig) -> StageState:
+    """FROM an image: its triggers run (elsewhere) and are gone, and its date is not that of what is built on it."""
+    workdir = absolute("/", config.workdir) if config.workdir else ""
+    if workdir and config.workdir.startswith("/"):
+        workdir = config.workdir
+    return _begin(StageState(node, replace(config, diff_ids=(), onbuild=(), created=None, workdir=workdir)))
+
+
+def from_stage(parent: StageState) -> StageState:
+    """FROM a stage: its variables come along, but where ARG had hidden ENV the value of ENV returns."""
+    config = replace(parent.config, onbuild=())
+    return _begin(parent._replace(config=config, cmd_set=False, position=0))
+
+
+def _begin(state: StageState) -> StageState:
+    config = state.config
+    if "PATH" not in dict(config.env):
+        config = replace(config, env=(*config.env, ("PATH", DEFAULT_PATH)))
+        state = state._replace(config=config)
+    for name, value in config.env:
+        state = state.with_env(name, value)
+    return state
+
+
+def with_pair(pairs: Pairs, key: str, value: str) -> Pairs:
+    """Replaced in place, or added at the end."""
+    if any(name == key for name, _ in pairs):
+        return tuple((name, value if name == key else old) for name, old in pairs)
+    return (*pairs, (key, value))
+
+
+def absolute(directory: str, path: str) -> str:
+    """``path`` below ``directory`` unless it is absolute; without ``.``, ``..`` and empty parts."""
+    done: list[str] = []
+    for part in (path if path.startswith("/") else f"{directory}/{path}").split("/"):
+        if part == "..":
+            del done[-1:]
+        elif part not in {"", "."}:
+            done.append(part)
+    return "/" + "/".join(done)

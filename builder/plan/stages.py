@@ -1,0 +1,221 @@
+"""Names in a Dockerfile and what they stand for: stages, images, contexts. Nothing is resolved beyond names. Pure."""
+
+import difflib
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from builder.dockerfile.instructions import Copy, Dockerfile, Stage
+from builder.errors import PlanError, Span, Unsupported
+from builder.plan.arguments import Arguments, arguments
+from builder.plan.expand import Expander
+from builder.settings import BuildRequest, NamedContext
+from layers.errors import PybuildError
+from layers.image import Platform
+from registry.reference import Reference
+
+SCRATCH = "scratch"
+MAIN = "context"
+"""Name of the build context's LocalOp; named contexts have their own."""
+
+
+class StageRef(NamedTuple):
+    number: int
+
+
+class ScratchRef(NamedTuple):
+    """The empty root filesystem. ``name`` is what it is called."""
+
+    name: str = SCRATCH
+
+
+class LocalRef(NamedTuple):
+    """A named context that is a directory. ``directory`` is its name in the request."""
+
+    directory: str
+
+
+class ImageRef(NamedTuple):
+    """An image by its name as written, or by a named context. Whether the name is a valid one shows when it is used."""
+
+    name: str
+    platform: Platform
+    context: NamedContext | None
+    span: Span
+
+    def full_name(self) -> str:
+        """``docker.io/library/debian:12``. Raises PlanError."""
+        try:
+            return str(Reference.parse(self.name).tagged())
+        except PybuildError as error:
+            raise PlanError(f'failed to parse stage name "{self.name}": {error}', span=self.span) from error
+
+    @property
+    def key(self) -> str:
+        """Names of the same image have the same key. Raises PlanError."""
+        return f"{f'context:{self.context.name}' if self.context else self.full_name()} {self.platform}"
+
+
+Ref = StageRef | ScratchRef | LocalRef | ImageRef
+
+
+class Frame(NamedTuple):
+    """A stage with its FROM line resolved. ``replaced``: a named context stands for the whole stage."""
+
+    stage: Stage
+    source: Ref
+    label: str
+    """As progress shows it; "" for the only stage of a file."""
+    replaced: bool = False
+
+
+class Survey(NamedTuple):
+    frames: tuple[Frame, ...]
+    target: int
+    arguments: Arguments
+    contexts: Mapping[str, NamedContext]
+    platform: Platform
+    escape: str
+
+
+def survey(dockerfile: Dockerfile, request: BuildRequest) -> Survey:
+    """Resolves every FROM line to a name. Raises PlanError for names that are empty, platforms and targets unknown."""
+    values = arguments(dockerfile, request)
+    contexts = _contexts(request)
+    frames: list[Frame] = []
+    names: dict[str, int] = {}
+    for stage in dockerfile.stages:
+        expander = Expander(values.globals, dockerfile.escape, stage.base.span)
+        base = expander.word(stage.base.image)
+        if not base:
+            raise PlanError(
+                f"base name ({stage.base.image}) should not be blank",
+                span=stage.base.span,
+                hint="FROM sees only ARGs above the first FROM: give one there a default, or set it with --build-arg",
+            )
+        platform = _stage_platform(stage, expander) or request.platform
+        label = "" if len(dockerfile.stages) == 1 else stage.name or f"stage-{stage.number}"
+        replacement = _context(contexts, stage.name, platform) if stage.name else None
+        if replacement is not None:
+            source = _context_ref(replacement, base, platform, stage.base.span)
+        elif base.lower() in names:
+            source = StageRef(names[base.lower()])
+        else:
+            source = _outside(contexts, base, platform, stage.base.span)
+        frames.append(Frame(stage, source, label, replacement is not None))
+        if stage.name:
+            names[stage.name.lower()] = stage.number
+    found = Survey(
+        tuple(frames), _target(request.target, names, frames), values, contexts, request.platform, dockerfile.escape
+    )
+    _refuse_cycles(found)
+    return found
+
+
+def copy_source(found: Survey, number: int, copy: Copy) -> Ref:
+    """What ``COPY --from`` in stage ``number`` names: the last stage of that name, a stage by number, or an image."""
+    name = copy.from_stage or ""
+    if "$" in name:
+        raise PlanError(
+            "variable expansion is not supported for --from",
+            span=copy.span,
+            hint=f"define a stage with FROM {name} AS base, using an ARG above the first FROM, and copy from that",
+        )
+    if name.lstrip("+-").isdecimal():
+        if not 0 <= int(name) < len(found.frames):
+            hint = f"stages are counted from 0; this is stage {number} of {len(found.frames)}"
+            raise PlanError(f"invalid stage index {int(name)}", span=copy.span, hint=hint)
+        return StageRef(int(name))
+    for frame in reversed(found.frames):
+        if frame.stage.name == name.lower():
+            return StageRef(frame.stage.number)
+    return _outside(found.contexts, name, found.platform, copy.span)
+
+
+def suggestion(name: str, known: list[str]) -> str | None:
+    close = difflib.get_close_matches(name.lower(), known, n=1)
+    return f"did you mean {close[0]}?" if close else None
+
+
+def _outside(contexts: Mapping[str, NamedContext], name: str, platform: Platform, span: Span) -> Ref:
+    """What is no stage of this file. No named context can replace scratch."""
+    if name == SCRATCH:
+        return ScratchRef()
+    context = _context(contexts, name, platform)
+    return ImageRef(name, platform, None, span) if context is None else _context_ref(context, name, platform, span)
+
+
+def _contexts(request: BuildRequest) -> dict[str, NamedContext]:
+    if any(context.name == MAIN for context in request.build_contexts):
+        raise Unsupported(
+            f"a named context cannot be called {MAIN}: that is the main one", hint="choose another name for it"
+        )
+    return {_context_key(context.name): context for context in request.build_contexts}
+
+
+def _context(contexts: Mapping[str, NamedContext], name: str, platform: Platform) -> NamedContext | None:
+    key = _context_key(name)
+    return contexts.get(f"{key}::{platform}") or contexts.get(key)
+
+
+def _context_ref(context: NamedContext, name: str, platform: Platform, span: Span) -> Ref:
+    return LocalRef(context.name) if context.kind == "local" else ImageRef(name, platform, context, span)
+
+
+def _context_key(name: str) -> str:
+    """Contexts and the names they stand for are compared in their familiar form without ``:latest``."""
+    plain, separator, platform = name.partition("::")
+    try:
+        plain = Reference.parse(plain).familiar.removesuffix(":latest")
+    except PybuildError:
+        plain = plain.lower()  # no image name, so it can only be a stage's
+    return plain + separator + platform
+
+
+def _stage_platform(stage: Stage, expander: Expander) -> Platform | None:
+    text = stage.base.platform
+    if not text:
+        return None
+    value = expander.word(text)
+    if not value:
+        raise PlanError(
+            f"empty platform value from expression {text}",
+            span=stage.base.span,
+            hint="FROM sees only ARGs above the first FROM and the automatic ones, like TARGETPLATFORM",
+        )
+    try:
+        return Platform.parse(value)
+    except ValueError as error:
+        raise PlanError(f"failed to parse platform {text}: {error}", span=stage.base.span) from error
+
+
+def _target(wanted: str | None, names: Mapping[str, int], frames: list[Frame]) -> int:
+    if not wanted:
+        return len(frames) - 1
+    if wanted.lower() in names:
+        return names[wanted.lower()]
+    hint = suggestion(wanted, list(names)) or (
+        f"the stages are {', '.join(names)}" if names else "no stage has a name: write FROM image AS name"
+    )
+    raise PlanError(f'target stage "{wanted}" could not be found', hint=hint)
+
+
+def _refuse_cycles(found: Survey) -> None:
+    """A stage that needs itself is an error even where nothing needs it; triggers are checked when they are known."""
+    done: set[int] = set()
+
+    def visit(number: int, trail: tuple[int, ...]) -> None:
+        frame = found.frames[number]
+        if number in trail:
+            name = frame.stage.name or str(number)
+            raise PlanError(f"circular dependency detected on stage: {name}", span=frame.stage.base.span)
+        if number in done:
+            return
+        copies = () if frame.replaced else tuple(i for i in frame.stage.instructions if isinstance(i, Copy))
+        refs = [frame.source, *(copy_source(found, number, copy) for copy in copies if copy.from_stage)]
+        for ref in refs:
+            if isinstance(ref, StageRef):
+                visit(ref.number, (*trail, number))
+        done.add(number)
+
+    for number in range(len(found.frames)):
+        visit(number, ())
