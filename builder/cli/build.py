@@ -39,12 +39,11 @@ def build(session: Session, /, **given: Any) -> None:
     session.json = mode == "json"
     request = make_request(session, given, host)
     _check_standard_output(request, quiet=given["quiet"])
-    files = {
-        key: Path(absolute(host.cwd, given[key])) for key in ("iidfile", "metadata_file") if given[key] is not None
-    }
-    for file in files.values():
+    files = {key: absolute(host.cwd, given[key]) for key in ("iidfile", "metadata_file") if given[key] is not None}
+    for file in map(Path, files.values()):
         # What an earlier build left must not be taken for the result of one that fails.
-        file.unlink(missing_ok=True)
+        if file.is_file():
+            file.unlink()
     _build(session, request, mode, host.environ, files)
 
 
@@ -82,7 +81,7 @@ def _check_standard_output(request: BuildRequest, *, quiet: bool) -> None:
 
 
 def _build(
-    session: Session, request: BuildRequest, mode: str, environ: Mapping[str, str], files: Mapping[str, Path]
+    session: Session, request: BuildRequest, mode: str, environ: Mapping[str, str], files: Mapping[str, str]
 ) -> None:
     from builder import api
 
@@ -101,8 +100,9 @@ def _build(
         say(result.image_id)
 
 
-def write_file(path: Path, text: str) -> None:
+def write_file(path: str, text: str) -> None:
     """Whole or not at all."""
-    beside = path.with_name(path.name + ".new")
-    beside.write_text(text)
-    beside.replace(path)
+    from layers.atomic import replacing
+
+    with replacing(path) as write:
+        write(text.encode())

@@ -1,0 +1,122 @@
+"""``pybuild save`` and ``pybuild load``: images to and from archives, without building."""
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import click
+
+from builder.cli.images import find_image, open_store, root_option
+from builder.cli.session import current_host, say
+from builder.settings import FlagError, UnsupportedFlag, absolute, full_name
+from layers.atomic import Write, replacing, write_to
+from layers.compress import default
+from layers.digest import BlobDigest
+from layers.dockerarchive import write_docker_archive
+from layers.errors import NotInStore
+from layers.image import Descriptor, ImageConfig, host_platform
+from layers.load import load as load_images
+from layers.manifest import encode_manifest
+from layers.media import OCI_CONFIG
+from layers.ocilayout import OutputImage, write_archive
+from layers.store import Store, StoredImage
+from registry.reference import InvalidReference, Reference
+
+_NO_DATE = "1970-01-01T00:00:00Z"
+
+
+@click.command("save")
+@root_option
+@click.option("-o", "--output", metavar="FILE", help="Where to (default: standard output).")
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(("docker", "oci")),
+    default="docker",
+    help='"docker load" takes docker (default); other tools take oci.',
+)
+@click.argument("names", nargs=-1, required=True)
+def save(root: str | None, output: str | None, kind: str, names: tuple[str, ...]) -> None:
+    """Write an image, under the names given, to an archive."""
+    if output in {None, "-"} and sys.stdout.isatty():
+        raise FlagError("an archive is not written to a terminal", hint="redirect standard output, or use -o FILE")
+    with open_store(root) as store:
+        found = {image.id: image for image in (find_image(store, name) for name in names)}
+        if len(found) > 1:
+            raise UnsupportedFlag("saving several images into one archive", "save each to a file of its own")
+        image = _output_image(store, *found.values(), names=_names(store, names))
+        with _target(output) as write:
+            if kind == "oci":
+                write_archive(image, store.blobs, write)
+            else:
+                tags = [Reference.parse(name).familiar for name in image.names]
+                write_docker_archive(image, tags, store.blobs, write)
+
+
+def _names(store: Store, given: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of ``given`` that are names, not ids, in full."""
+    found = []
+    for text in given:
+        try:
+            name = str(Reference.parse(text).tagged())
+        except InvalidReference:
+            continue
+        if store.image(name) is not None:
+            found.append(name)
+    return tuple(dict.fromkeys(found))
+
+
+def _output_image(store: Store, image: StoredImage, *, names: tuple[str, ...]) -> OutputImage:
+    """Packs the layers that were never packed."""
+    compression = default("gzip")
+    layers = [store.blob(layer, clamp, compression) for layer, clamp in zip(image.rootfs, image.clamps, strict=True)]
+    config = ImageConfig.parse(image.config)
+    described = Descriptor(OCI_CONFIG, BlobDigest(image.id), len(image.config))
+    return OutputImage(
+        config=image.config,
+        manifest=encode_manifest(described, layers),
+        platform=config.platform,
+        names=names,
+        created=config.created or _NO_DATE,
+    )
+
+
+@contextmanager
+def _target(output: str | None) -> Iterator[Write]:
+    if output in {None, "-"}:
+        yield write_to(sys.stdout.fileno())
+    else:
+        assert output is not None
+        with replacing(absolute(current_host().cwd, output)) as write:
+            yield write
+
+
+@click.command("load")
+@root_option
+@click.option("-i", "--input", "source", metavar="PATH", help="Archive or OCI layout (default: standard input).")
+@click.option("-t", "--tag", "names", multiple=True, metavar="NAME[:TAG]", help="Give the image this name as well.")
+@click.option("-q", "--quiet", is_flag=True, help="Print ids only.")
+def load(root: str | None, source: str | None, names: tuple[str, ...], quiet: bool) -> None:
+    """Read images from what "docker save" wrote, or an OCI layout (a directory or tar)."""
+    wanted = [full_name(name, "--tag") for name in names]
+    host = current_host()
+    if source in {None, "-"} and sys.stdin.isatty():
+        raise FlagError("there is no archive on standard input", hint="redirect it, or use -i FILE")
+    path = "-" if source in {None, "-"} else absolute(host.cwd, source or "")
+    with open_store(root) as store:
+        found = load_images(store, path, platform=host_platform(host.machine))
+        if wanted and len(found) != 1:
+            raise NotInStore(f"{source or 'the archive'} holds {len(found)} images: which is to be {names[0]}?")
+        for name in wanted:
+            store.tag(found[0].id, name)
+    for image in found:
+        if quiet:
+            say(str(image.id))
+            continue
+        for name in (*image.names, *wanted):
+            say(f"Loaded image: {Reference.parse(name).familiar}")
+        if not image.names and not wanted:
+            say(f"Loaded image ID: {image.id}")
+
+
+COMMANDS: Mapping[str, click.Command] = {"save": save, "load": load}
