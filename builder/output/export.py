@@ -1,0 +1,209 @@
+"""Outputs of a build: opened and checked before its first step, fed with layers while it runs, written at its end."""
+
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from builder.errors import Cancelled
+from builder.events import Emit, Phase
+from builder.output.archive import DockerArchive, OciArchive, OciLayout
+from builder.output.engine import Engine
+from builder.output.flatten import LocalDirectory, RootTar
+from builder.output.target import Finished, OutputError, Progress, Target
+from builder.plan.graph import ImageOp, Plan
+from builder.settings import BuildRequest, OutputSpec
+from layers import compress
+from layers.compress import Compression
+from layers.digest import BlobDigest, LayerId, Rootfs
+from layers.errors import PybuildError
+from layers.image import Descriptor
+from layers.store import Store, StoredImage
+
+Clock = Callable[[], float]
+
+
+class ExportResult(NamedTuple):
+    """Of the first output that has a manifest; None when there is none (no output, or only file trees)."""
+
+    manifest_digest: BlobDigest | None = None
+    descriptor: Descriptor | None = None
+
+
+def open_exporter(
+    request: BuildRequest,
+    plan: Plan,
+    store: Store,
+    emit: Emit,
+    clock: Clock = time.time,  # noqa: TID251 - only events are dated with it; builder.api may give its own
+) -> "Exporter":
+    """Checks every output. Raises PybuildError for one that could not be written after the build."""
+    targets = [(spec, make_target(spec, request.docker_host)) for spec in request.outputs]
+    for _, target in targets:
+        target.check()
+    return Exporter(request, plan, store, targets, Reporter(emit, clock))
+
+
+def make_target(spec: OutputSpec, docker_host: str) -> Target:
+    """Raises PybuildError for a type, destination or compression that is not possible."""
+    match spec.type, spec.dest:
+        case "oci", str() as dest:
+            return OciArchive(dest, _compression(spec)) if spec.tar else OciLayout(dest, _compression(spec))
+        case "docker", str() as dest:
+            return DockerArchive(dest, _compression(spec))
+        case (("docker" | "load"), None):
+            # The engine unpacks what it gets at once: compressing for it costs time and saves nothing.
+            return Engine(docker_host, compress.NONE)
+        case "tar", str() as dest:
+            return RootTar(dest)
+        case "local", str() as dest:
+            return LocalDirectory(dest)
+        case _:
+            raise OutputError(f"there is no output type={spec.type} with dest={spec.dest}")
+
+
+def _compression(spec: OutputSpec) -> Compression:
+    """zstd has no level 0: there it means the default, as in the zstd library."""
+    wanted = compress.default(spec.compression)
+    if spec.compression_level is not None and (spec.compression_level or spec.compression != "zstd"):
+        wanted = wanted._replace(level=spec.compression_level)
+    compress.check(wanted)
+    return wanted
+
+
+class Reporter(NamedTuple):
+    emit: Emit
+    clock: Clock
+
+    def phase(self, name: str, start: bool, detail: str) -> None:
+        self.emit(Phase(self.clock(), None, name, start, detail))
+
+
+class _Job(NamedTuple):
+    layer: LayerId
+    clamp: int | None
+    compression: Compression
+
+
+class Exporter:
+    """A LayerSink. One thread packs offered layers; packing itself uses all processors.
+
+    What that thread fails at is tried again by ``finish``, which then raises the error: a failure that a retry does
+    not see is none.
+    """
+
+    def __init__(
+        self,
+        request: BuildRequest,
+        plan: Plan,
+        store: Store,
+        targets: list[tuple[OutputSpec, Target]],
+        reporter: Reporter,
+    ) -> None:
+        self._names = request.tags
+        self._plan = plan
+        self._store = store
+        self._targets = targets
+        self._reporter = reporter
+        self._compressions = tuple(
+            dict.fromkeys(target.compression for _, target in targets if target.compression is not None)
+        )
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._aborted = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.abort()
+
+    def offer(self, position: int, layer: LayerId) -> None:
+        """See LayerSink. The base's layers, which have blobs unless it was built here, go before the first one."""
+        if not self._compressions:
+            return
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._pack, name="pybuild-export", daemon=True)
+                self._thread.start()
+                self._offer_base()
+            self._put(layer, self._plan.epoch)
+
+    def _offer_base(self) -> None:
+        base = self._plan.nodes[self._plan.base].op
+        if isinstance(base, ImageOp):
+            for layer, clamp in zip(base.rootfs, base.clamps, strict=True):
+                self._put(layer, clamp)
+
+    def _put(self, layer: LayerId, clamp: int | None) -> None:
+        for compression in self._compressions:
+            self._jobs.put(_Job(layer, clamp, compression))
+
+    def _pack(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            if self._aborted:
+                continue
+            try:
+                self._store.blob(job.layer, job.clamp, job.compression)
+            except (PybuildError, OSError):
+                continue
+
+    def wait(self) -> None:
+        """Until every offered layer is packed. Then their diff ids are known too, without packing them again."""
+        with self._lock:
+            thread, self._thread = self._thread, None
+            if thread is not None:
+                self._jobs.put(None)
+        if thread is not None:
+            thread.join()
+
+    def finish(
+        self, config: bytes, rootfs: Rootfs, clamps: tuple[int | None, ...], stored: StoredImage
+    ) -> ExportResult:
+        """Writes every output. Raises what the first one fails with; those before it are there."""
+        if self._aborted:
+            raise Cancelled("the outputs of this build were given up")
+        self.wait()
+        image = Finished(config, rootfs, clamps, self._names, stored.created_at, self._plan.epoch)
+        return write_image(image, self._targets, self._store, self._reporter)
+
+    def abort(self) -> None:
+        """Drops what waits. The layer that is being packed is left to its thread: nothing depends on it."""
+        self._aborted = True
+        with self._lock:
+            if self._thread is not None:
+                self._jobs.put(None)
+                self._thread = None
+
+
+def write_image(
+    image: Finished, targets: list[tuple[OutputSpec, Target]], store: Store, reporter: Reporter
+) -> ExportResult:
+    """Every target in turn."""
+    result = ExportResult()
+    for spec, target in targets:
+        what = f"{spec.type} {os.fspath(spec.dest or '')}".rstrip()
+        reporter.phase("output", True, what)
+        progress = Progress(what, reporter.emit, reporter.clock)
+        descriptor = target.write(image, store, progress)
+        progress.report()
+        reporter.phase("output", False, what)
+        if descriptor is not None and result.descriptor is None:
+            result = ExportResult(descriptor.digest, descriptor)
+    return result
+
+
+def export_stored(
+    stored: StoredImage, spec: OutputSpec, store: Store, docker_host: str, reporter: Reporter
+) -> ExportResult:
+    """An image of the store, under its names (``pybuild save``)."""
+    target = make_target(spec, docker_host)
+    target.check()
+    image = Finished(stored.config, stored.rootfs, stored.clamps, stored.names, stored.created_at)
+    return write_image(image, [(spec, target)], store, reporter)

@@ -1,0 +1,107 @@
+"""What every kind of output has in common: the Target protocol, and the file or pipe an archive goes to."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from builder.events import Emit, Transfer
+from layers.atomic import Write, replacing, write_to
+from layers.compress import Compression
+from layers.digest import Rootfs
+from layers.errors import PybuildError
+from layers.image import Descriptor
+from layers.store import Store
+
+_REPORT_EVERY = 8 << 20
+_STDOUT = 1
+
+
+class OutputError(PybuildError):
+    """An output that cannot be written where it was asked for."""
+
+    code = "output"
+
+
+class Finished(NamedTuple):
+    """An image that is ready to be written. ``epoch`` is SOURCE_DATE_EPOCH; ``created`` seconds since 1970."""
+
+    config: bytes
+    rootfs: Rootfs
+    clamps: tuple[int | None, ...]
+    names: tuple[str, ...]
+    """Full names with tags."""
+    created: float
+    epoch: int | None = None
+
+
+class Target(Protocol):
+    """One ``-o``."""
+
+    @property
+    def compression(self) -> Compression | None:
+        """Of the layer blobs it needs; None when it needs none."""
+
+    def check(self) -> None:
+        """Finds out before the build what would fail after it. Raises PybuildError."""
+
+    def write(self, image: Finished, store: Store, progress: "Progress") -> Descriptor | None:
+        """The descriptor of the manifest, for those that write one. What fails leaves nothing half-written."""
+
+
+class Progress:
+    """Reports bytes written, every few megabytes."""
+
+    def __init__(self, what: str, emit: Emit, clock: Callable[[], float]) -> None:
+        self._what = what
+        self._emit = emit
+        self._clock = clock
+        self._done = 0
+        self._reported = 0
+
+    def counting(self, write: Write) -> Write:
+        def count(data: bytes | memoryview) -> None:
+            write(data)
+            self._done += len(data)
+            if self._done - self._reported >= _REPORT_EVERY:
+                self.report()
+
+        return count
+
+    def report(self) -> None:
+        self._reported = self._done
+        self._emit(Transfer(self._clock(), None, self._what, self._done, None))
+
+
+def check_file(dest: str) -> None:
+    """Raises OutputError when a file could not be put at ``dest``."""
+    if dest == "-":
+        return
+    path = Path(dest)
+    if path.is_dir():
+        raise OutputError(f"output {dest} is a directory", hint="name a file in it")
+    check_directory(str(path.resolve().parent), dest)
+
+
+def check_directory(directory: str, dest: str) -> None:
+    """Raises OutputError when nothing can be put into ``directory``."""
+    if not Path(directory).is_dir():
+        raise OutputError(f"output {dest}: there is no directory {directory}", hint="make it first")
+    if not os.access(directory, os.W_OK | os.X_OK):
+        raise OutputError(f"output {dest}: directory {directory} is not writable")
+
+
+@contextmanager
+def opened(dest: str) -> Iterator[Write]:
+    """A function that writes the file ``dest``, which appears whole or not at all, or standard output for "-"."""
+    try:
+        if dest == "-":
+            yield write_to(_STDOUT)
+            return
+        with replacing(dest) as write:
+            yield write
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise OutputError(f"output {dest}: {error.strerror}") from error
