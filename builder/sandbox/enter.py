@@ -1,0 +1,198 @@
+"""What a step's process 1 does between its fork and its exec: namespaces, mounts, identity, in this order only.
+
+Everything is mounted after ``pivot_root``, so that the links of the root filesystem end inside of it, and while the
+old root is still the current directory, so that the stage is reached by relative paths. /proc comes last: before it
+there is no ``/proc/self/fd``, hence no link that leads out (CVE-2024-21626 and its kin); after it nothing is made.
+
+What the command sees is reference part L: runc's defaults as BuildKit sets them.
+"""
+
+import os
+import stat
+
+from builder.sandbox import kernel, stubs
+from builder.sandbox.job import EMPTY, Job
+from builder.sandbox.kernel import (
+    CLONE_NEWIPC,
+    CLONE_NEWNS,
+    CLONE_NEWUTS,
+    MS_NOEXEC,
+    MS_NOSUID,
+    MS_RDONLY,
+    MS_REC,
+    MS_STRICTATIME,
+    bind,
+    mount,
+)
+from builder.sandbox.stage import FILES, ROOT, SAFE, SYS
+
+UMASK = 0o022
+
+_DEVICES = (
+    (b"/dev/null", 1, 3),
+    (b"/dev/zero", 1, 5),
+    (b"/dev/full", 1, 7),
+    (b"/dev/random", 1, 8),
+    (b"/dev/urandom", 1, 9),
+    (b"/dev/tty", 5, 0),
+)
+_LINKS = (
+    (b"/dev/fd", b"/proc/self/fd"),
+    (b"/dev/stdin", b"/proc/self/fd/0"),
+    (b"/dev/stdout", b"/proc/self/fd/1"),
+    (b"/dev/stderr", b"/proc/self/fd/2"),
+    (b"/dev/ptmx", b"pts/ptmx"),
+)
+_READ_ONLY = (b"/proc/bus", b"/proc/fs", b"/proc/irq", b"/proc/sys", b"/proc/sysrq-trigger")
+_MASKED = (
+    b"/proc/acpi",
+    b"/proc/asound",
+    b"/proc/kcore",
+    b"/proc/keys",
+    b"/proc/latency_stats",
+    b"/proc/timer_list",
+    b"/proc/timer_stats",
+    b"/proc/sched_debug",
+    b"/proc/scsi",
+)
+
+
+def set_up(job: Job, extra_namespaces: int, watcher: int, made: list[stubs.Stub]) -> None:
+    """From the helper's surroundings to the command's, up to its directory. Notes in ``made`` what to remove later.
+
+    ``watcher`` becomes readable when the root is unmounted. Raises OSError.
+    """
+    os.umask(0)
+    kernel.unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | extra_namespaces)
+    kernel.new_session_keyring()
+    kernel.set_hostname(job.hostname)
+    _enter_directory(job.directory)
+    mount(b"overlay", ROOT, b"overlay", 0, job.options)
+    if watcher >= 0:
+        kernel.watch_unmount(watcher, ROOT)
+    _write_files(job)
+    old_root = os.open(b"/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    _enter_directory(ROOT)
+    kernel.pivot_root(b".", b".")
+    os.fchdir(old_root)
+    os.close(old_root)
+    for directory in (b"/proc", b"/dev", b"/sys"):
+        _make_mount_point(directory, made)
+    _mount_devices(job.shm_size)
+    bind(SYS[1:], b"/sys", MS_REC)
+    _mount_files(job, made)
+    _make_cwd(job)
+    _mount_proc()
+    kernel.unmount(b".")
+    _enter_directory(b"/")
+    _enter_directory(job.cwd)
+    # A path outside of the root reads "(unreachable)/...", which the C library refuses.
+    os.getcwd()
+
+
+def become(job: Job, stdio: tuple[int, int, int]) -> None:
+    """The command's descriptors, filter and identity. Raises OSError."""
+    os.setsid()
+    for number, descriptor in enumerate(stdio):
+        # Opening /dev/stdout means opening the pipe anew: its owner has to be the command's user.
+        os.fchown(descriptor, job.uid, -1)
+        os.dup2(descriptor, number)
+    kernel.close_on_exec_from(3)
+    os.umask(UMASK)
+    if job.seccomp is not None:
+        kernel.set_filter(job.seccomp)
+    kernel.limit_capabilities(job.capabilities)
+    os.setgroups(job.groups)
+    os.setresgid(job.gid, job.gid, job.gid)
+    os.setresuid(job.uid, job.uid, job.uid)
+    if job.uid == 0:
+        kernel.set_capabilities(job.capabilities, job.capabilities)
+    else:
+        kernel.set_capabilities(0, 0)
+
+
+def execute(job: Job) -> None:
+    """Replaces this process by the command. Raises OSError when it cannot be started."""
+    name = job.args[0]
+    if b"/" in name:
+        os.execve(name, job.args, job.env)  # noqa: S606  # the command itself
+    denied: OSError | None = None
+    for directory in job.env.get(b"PATH", b"").split(b":"):
+        try:
+            os.execve((directory or b".") + b"/" + name, job.args, job.env)  # noqa: S606  # the command itself
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except PermissionError as error:
+            denied = error
+    if denied is not None:
+        raise denied
+    raise FileNotFoundError(2, "executable file not found in $PATH")
+
+
+def _enter_directory(path: bytes) -> None:
+    os.chdir(path)  # noqa: TID251  # a process of one thread, about to become the command
+
+
+def _write_files(job: Job) -> None:
+    if not job.files:
+        return
+    size = sum(len(data) + 8192 for _, data, _, _ in job.files)
+    mount(b"tmpfs", FILES, b"tmpfs", MS_NOSUID | kernel.MS_NODEV, b"mode=755,size=%d" % size)
+    for number, (_, data, mode, _) in enumerate(job.files):
+        with open(FILES + b"/%d" % number, "wb") as file:
+            file.write(data)
+            os.fchmod(file.fileno(), mode)
+
+
+def _make_mount_point(path: bytes, made: list[stubs.Stub]) -> None:
+    """A link here would mount the kernel's files somewhere else, and unmasked (CVE-2019-19921)."""
+    stubs.make(path, directory=True, made=made)
+    if not stat.S_ISDIR(os.lstat(path).st_mode):
+        raise NotADirectoryError(20, f"{path.decode()} in the root filesystem is not a directory")
+
+
+def _mount_devices(shm_size: int) -> None:
+    mount(b"tmpfs", b"/dev", b"tmpfs", MS_NOSUID | MS_STRICTATIME, b"mode=755,size=65536k")
+    for path, major, minor in _DEVICES:
+        os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(major, minor))
+    for path, target in _LINKS:
+        os.symlink(target, path)
+    for path in (b"/dev/pts", b"/dev/shm", b"/dev/mqueue"):
+        os.mkdir(path, 0o755)
+    mount(b"devpts", b"/dev/pts", b"devpts", MS_NOSUID | MS_NOEXEC, b"newinstance,ptmxmode=0666,mode=0620,gid=5")
+    mount(b"shm", b"/dev/shm", b"tmpfs", SAFE, b"mode=1777,size=%d" % shm_size)
+    mount(b"mqueue", b"/dev/mqueue", b"mqueue", SAFE)
+
+
+def _mount_files(job: Job, made: list[stubs.Stub]) -> None:
+    for number, (target, _, mode, read_only) in enumerate(job.files):
+        stubs.make(target, directory=False, made=made)
+        flags = kernel.MS_NODEV | MS_NOSUID
+        flags |= MS_RDONLY if read_only else 0
+        flags |= 0 if mode & 0o111 else MS_NOEXEC
+        bind(FILES[1:] + b"/%d" % number, target, flags)
+
+
+def _make_cwd(job: Job) -> None:
+    """Every directory that is made belongs to the user, as WORKDIR's do."""
+    path = os.path.realpath(job.cwd)
+    missing = []
+    while not os.path.lexists(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    for directory in reversed(missing):
+        os.mkdir(directory, 0o755)
+        os.chown(directory, job.uid, job.gid)
+
+
+def _mount_proc() -> None:
+    mount(b"proc", b"/proc", b"proc", SAFE)
+    for path in _READ_ONLY:
+        if os.path.exists(path):
+            bind(path, path, MS_REC | SAFE | MS_RDONLY)
+    for path in _MASKED:
+        try:
+            directory = stat.S_ISDIR(os.stat(path).st_mode)
+        except FileNotFoundError:
+            continue
+        bind(EMPTY[1:] if directory else b"/dev/null", path, SAFE | MS_RDONLY if directory else 0)

@@ -1,0 +1,144 @@
+"""The stage: mounts that every step needs alike, prepared once in the helper's own mount namespace.
+
+A tmpfs over the helper's /sys (nothing a build needs can lie below /sys) holds::
+
+    root    where a step mounts its overlay, in its own mount namespace
+    files   where a step mounts the tmpfs that holds its small files
+    empty   an empty, read-only directory: it masks directories and is the lower of a root without layers
+    sys     what a step sees as /sys, cgroups and masks included
+
+With the host's network a step's /sys is the helper's: sysfs belongs to the network namespace.
+"""
+
+import os
+
+from builder.sandbox.job import EMPTY
+from builder.sandbox.kernel import (
+    CLONE_NEWCGROUP,
+    CLONE_NEWNS,
+    MS_NODEV,
+    MS_NOEXEC,
+    MS_NOSUID,
+    MS_PRIVATE,
+    MS_RDONLY,
+    MS_REC,
+    MS_REMOUNT,
+    MS_SLAVE,
+    bind,
+    mount,
+    unshare,
+)
+
+STAGE = os.path.dirname(EMPTY)
+ROOT = STAGE + b"/root"
+FILES = STAGE + b"/files"
+SYS = STAGE + b"/sys"
+
+SAFE = MS_NOSUID | MS_NODEV | MS_NOEXEC
+
+_MASKED = (b"/firmware", b"/devices/virtual/powercap")
+_CGROUPS = b"/fs/cgroup"
+
+
+class Controller:
+    """A cgroup v1 hierarchy: ``name`` of its directory, ``source`` a descriptor of this process's own group in it."""
+
+    __slots__ = ("name", "source")
+
+    def __init__(self, name: bytes, source: int) -> None:
+        self.name = name
+        self.source = source
+
+
+def has_unified_cgroups(mountinfo: bytes) -> bool:
+    """Whether /sys/fs/cgroup itself is cgroup v2."""
+    return any(kind == b"cgroup2" and where == b"/sys/fs/cgroup" for where, _, kind, _ in _mounts(mountinfo))
+
+
+def own_groups(mountinfo: bytes, cgroup: bytes) -> dict[bytes, bytes]:
+    """Directories of this process's own cgroup v1 groups, by controllers (``cpu,cpuacct``, ``systemd``).
+
+    ``mountinfo`` and ``cgroup`` are the files of /proc/self (proc(5), cgroups(7)). Inside a container the group's
+    path may not lie below the one that is mounted: then what is mounted is the group.
+    """
+    groups = {}
+    for line in cgroup.splitlines():
+        _, controllers, path = line.split(b":", 2)
+        groups[controllers.removeprefix(b"name=")] = path
+    found: dict[bytes, bytes] = {}
+    for where, root, kind, options in _mounts(mountinfo):
+        if kind != b"cgroup":
+            continue
+        names = {option.removeprefix(b"name=") for option in options.split(b",")}
+        for controllers, path in groups.items():
+            if controllers and set(controllers.split(b",")) <= names:
+                prefix = root.rstrip(b"/")
+                inside = path == prefix or path.startswith(prefix + b"/")
+                found[controllers] = where + (path.removeprefix(prefix).rstrip(b"/") if inside else b"")
+    return found
+
+
+def _mounts(mountinfo: bytes) -> list[tuple[bytes, bytes, bytes, bytes]]:
+    """(mount point, root within the file system, type, superblock options)."""
+    found = []
+    for line in mountinfo.splitlines():
+        left, _, right = line.partition(b" - ")
+        fields, after = left.split(b" "), right.split(b" ")
+        found.append((_unescape(fields[4]), _unescape(fields[3]), after[0], after[2]))
+    return found
+
+
+def _unescape(path: bytes) -> bytes:
+    for octal, letter in ((rb"\040", b" "), (rb"\011", b"\t"), (rb"\012", b"\n"), (rb"\134", b"\\")):
+        path = path.replace(octal, letter)
+    return path
+
+
+def prepare() -> int:
+    """Moves this process to a mount namespace of its own and sets up the stage in it.
+
+    Returns the flags of the namespaces a step gets beyond the usual ones (on v2: a cgroup namespace).
+    """
+    with open("/proc/self/mountinfo", "rb") as file:
+        mountinfo = file.read()
+    unified = has_unified_cgroups(mountinfo)
+    extra = CLONE_NEWCGROUP if unified else 0
+    # A slave still sees the host unmount a file system, and so does not keep it busy; the host sees nothing of ours.
+    unshare(CLONE_NEWNS | extra)
+    mount(b"", b"/", b"", MS_REC | MS_SLAVE)
+    controllers = [] if unified else _controllers(mountinfo)
+    mount(b"tmpfs", STAGE, b"tmpfs", SAFE, b"mode=755,size=64k")
+    for directory in (ROOT, FILES, EMPTY, SYS):
+        os.mkdir(directory, 0o755)
+    mount(b"tmpfs", EMPTY, b"tmpfs", SAFE | MS_RDONLY, b"mode=755,size=4k")
+    mount(b"sysfs", SYS, b"sysfs", SAFE | MS_RDONLY)
+    if unified:
+        mount(b"cgroup2", SYS + _CGROUPS, b"cgroup2", SAFE | MS_RDONLY)
+    elif controllers:
+        _mount_controllers(controllers)
+    for path in _MASKED:
+        if os.path.isdir(SYS + path):
+            bind(EMPTY, SYS + path, SAFE | MS_RDONLY)
+    mount(b"", STAGE, b"", MS_REC | MS_PRIVATE)
+    return extra
+
+
+def _controllers(mountinfo: bytes) -> list[Controller]:
+    with open("/proc/self/cgroup", "rb") as file:
+        groups = own_groups(mountinfo, file.read())
+    return [Controller(name, os.open(path, os.O_PATH | os.O_DIRECTORY)) for name, path in groups.items()]
+
+
+def _mount_controllers(controllers: list[Controller]) -> None:
+    """The sources lie below the /sys that the stage covers: they are reached through their descriptors."""
+    top = SYS + _CGROUPS
+    mount(b"tmpfs", top, b"tmpfs", SAFE, b"mode=755,size=64k")
+    for controller in controllers:
+        target = top + b"/" + controller.name
+        os.mkdir(target, 0o755)
+        bind(b"/proc/self/fd/%d" % controller.source, target, SAFE | MS_RDONLY)
+        os.close(controller.source)
+        if b"," in controller.name:
+            for name in controller.name.split(b","):
+                os.symlink(controller.name, top + b"/" + name)
+    mount(b"", top, b"", MS_REMOUNT | SAFE | MS_RDONLY)
