@@ -1,0 +1,126 @@
+"""Layers as something to look into: snapshots unpacked from blobs, indexes made from blobs, and views of both."""
+
+import threading
+
+from layers.blobs import Progress
+from layers.digest import DiffId, LayerId, Rootfs
+from layers.errors import NotInStore
+from layers.index import Index
+from layers.leases import remove_tree
+from layers.records import BlobRecord, LayerRecord
+from layers.storecontext import StoreContext
+from layers.tarstream import TarStream
+from layers.view import Directory, LayerFiles, Stack
+from layers.workspace import Workspace, make_root
+
+
+class Materialiser:
+    """Thread-safe. Work on one layer is done once in a process; two processes may do it twice, and one result stays."""
+
+    def __init__(self, context: StoreContext) -> None:
+        self._context = context
+        self._lock = threading.Lock()
+        self._indexes: dict[LayerId, Index] = {}
+
+    def workspace(self, rootfs: Rootfs, progress: Progress | None = None) -> Workspace:
+        self._context.hold(rootfs)
+        for layer in rootfs:
+            self.snapshot(layer, progress)
+        return Workspace(self._context, rootfs)
+
+    def tree(self, rootfs: Rootfs, *, contents: bool, progress: Progress | None = None) -> Stack:
+        self._context.hold(rootfs)
+        return Stack([self._files(layer, contents=contents, progress=progress) for layer in rootfs])
+
+    def snapshot(self, layer: LayerId, progress: Progress | None = None) -> str:
+        """The directory of a layer, unpacked if it is not there. Everything below it must be there already."""
+        context = self._context
+        path = context.snapshot_path(layer)
+        if context.record(layer).snapshot:
+            return path
+        with context.once(("snapshot", layer)):
+            record = context.record(layer)
+            if not record.snapshot:
+                self._unpack(record, path, progress)
+        return path
+
+    def _unpack(self, record: LayerRecord, path: str, progress: Progress | None) -> None:
+        from layers.tarfmt import read_tar
+        from layers.unpack import unpack
+
+        context = self._context
+        below = self.tree(record.below, contents=True)
+        temporary = context.lease.temporary("snapshot")
+        make_root(temporary)
+        try:
+            with open_blob(context, record, progress) as stream:
+                unpack(read_tar(stream.read), temporary, below=below)
+                stream.drain()
+            with context.placing():
+                now = context.layers.get(record.id)
+                if now is not None and not now.snapshot:
+                    context.place(temporary, path)
+                    context.layers.set_snapshot(record.id, context.boot)
+                    context.layers.set_verified(record.id)
+        finally:
+            remove_tree(temporary)
+
+    def _files(self, layer: LayerId, *, contents: bool, progress: Progress | None) -> LayerFiles:
+        record = self._context.record(layer)
+        index = self._open_index(layer) if record.indexed else None
+        if contents or (index is None and record.snapshot):
+            path = self.snapshot(layer, progress)
+            return Directory(path, self._context.files, self._context.clock, index)
+        return index if index is not None else self._index(layer, progress)
+
+    def _open_index(self, layer: LayerId) -> Index:
+        with self._lock:
+            index = self._indexes.get(layer)
+            if index is None:
+                index = self._indexes[layer] = Index(self._context.index_path(layer))
+            return index
+
+    def _index(self, layer: LayerId, progress: Progress | None) -> Index:
+        """Makes the index of a layer that has neither index nor snapshot, by reading its blob."""
+        from layers.indexing import index_archive
+        from layers.tarfmt import read_tar
+
+        context = self._context
+        with context.once(("index", layer)):
+            record = context.record(layer)
+            if not record.indexed:
+                temporary = context.lease.temporary("index")
+                try:
+                    below = self.tree(record.below, contents=False)
+                    with open_blob(context, record, progress) as stream:
+                        index_archive(read_tar(stream.read), temporary, below)
+                        stream.drain()
+                    with context.placing():
+                        context.place(temporary, context.index_path(layer))
+                        context.layers.set_indexed(layer, context.boot)
+                        context.layers.set_verified(layer)
+                finally:
+                    remove_tree(temporary)
+        return self._open_index(layer)
+
+
+def unclamped(context: StoreContext, record: LayerRecord) -> DiffId | None:
+    """The diff id of a layer's own bytes, when it is known: of an imported one, the one its image gave."""
+    if record.imported is not None:
+        return record.imported
+    packing = context.layers.packing(record.id, None)
+    return packing.diff_id if packing is not None else None
+
+
+def stored_blob(context: StoreContext, diff_id: DiffId) -> BlobRecord | None:
+    """The blob of a diff id that is cheapest to read."""
+    return next((blob for blob in context.layers.blobs(diff_id) if context.blobs.has(blob.digest)), None)
+
+
+def open_blob(context: StoreContext, record: LayerRecord, progress: Progress | None = None) -> TarStream:
+    """The unclamped tar of a layer. Raises NotInStore when the store has no blob of it."""
+    diff_id = unclamped(context, record)
+    blob = stored_blob(context, diff_id) if diff_id is not None else None
+    if diff_id is None or blob is None:
+        raise NotInStore(f"the bytes of layer {record.id} are not in the store", hint="load or build the image again")
+    return TarStream(context.blobs.open(blob.digest, blob.size), blob, diff_id, progress)

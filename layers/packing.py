@@ -1,0 +1,256 @@
+"""Layers as archives: entries become blobs, snapshots get diff ids, and blobs in the compression asked for."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from layers import media
+from layers.blobs import CHUNK, BlobWriter, Progress
+from layers.digest import BlobDigest, DiffId, Digest, LayerId, Rootfs
+from layers.entry import Entry
+from layers.errors import IntegrityError, NotInStore
+from layers.image import Descriptor
+from layers.leases import remove_tree
+from layers.materialise import Materialiser, open_blob, stored_blob, unclamped
+from layers.records import BlobRecord, LayerRecord, Packing
+from layers.storecontext import StoreContext
+from layers.tarstream import TarStream
+
+if TYPE_CHECKING:
+    from layers.compress import Compression
+    from layers.pack import Packed
+
+WRITABLE = frozenset({"none", "gzip", "zstd"})
+"""Compressions that manifests have media types for."""
+
+
+class Packer:
+    """Thread-safe; a layer is packed by one thread at a time, the others take its result."""
+
+    def __init__(self, context: StoreContext, materialiser: Materialiser) -> None:
+        self._context = context
+        self._materialiser = materialiser
+
+    def add_layer(
+        self, entries: Iterable[Entry], below: Rootfs, compression: "Compression", progress: Progress | None = None
+    ) -> LayerId:
+        from layers.compress import writer_id
+        from layers.indexing import Indexer
+        from layers.pack import pack
+
+        context = self._context
+        context.hold(below)
+        temporary = context.lease.temporary("index")
+        try:
+            with Indexer(temporary) as index, context.blobs.writer() as writer:
+                packed = pack(entries, _told(writer, progress), compression, seen=index.add)
+                index.finish()
+                writer.commit(packed.blob, packed.blob_size)
+            blob = BlobRecord(
+                compression.kind, compression.level, writer_id(compression), packed.blob, packed.blob_size
+            )
+            return self._record_layer(below, packed, blob, temporary)
+        finally:
+            remove_tree(temporary)
+
+    def _record_layer(self, below: Rootfs, packed: "Packed", blob: BlobRecord, index: str) -> LayerId:
+        """The new layer, or the one of the same content in the same place that is there already."""
+        context = self._context
+        with context.placing():
+            layer = context.layers.same_content(packed.diff_id, below)
+            if layer is None:
+                layer = context.layers.add(below, indexed=context.boot)
+                context.layers.add_packing(layer, None, Packing(packed.diff_id, packed.tar_size))
+                context.place(index, context.index_path(layer))
+            context.layers.add_blob(packed.diff_id, blob)
+            context.lease.hold_layers((layer,))
+        return layer
+
+    def import_layer(self, diff_id: DiffId, blob: Descriptor, below: Rootfs) -> LayerId:
+        context = self._context
+        context.hold(below)
+        if not context.blobs.has(blob.digest):
+            raise NotInStore(f"blob {blob.digest} of layer {diff_id} is not in the store")
+        kind = self._kind(diff_id, blob.digest)
+        with context.placing():
+            layer = context.layers.imported(diff_id, below)
+            if layer is None:
+                layer = context.layers.add(below, imported=diff_id)
+            context.layers.add_blob(diff_id, BlobRecord(kind, 0, "", blob.digest, blob.size))
+            context.lease.hold_layers((layer,))
+        return layer
+
+    def _kind(self, diff_id: DiffId, digest: BlobDigest) -> str:
+        """By the bytes: media types have been seen to lie. An archive is uncompressed only if its digest says so."""
+        if str(digest) == str(diff_id):
+            return "none"
+        from layers.compress import MAGIC_LENGTH, detect
+
+        with self._context.blobs.open(digest) as reader:
+            kind = detect(reader.read(MAGIC_LENGTH))
+        if kind == "none":
+            raise IntegrityError(f"layer {diff_id} is not in blob {digest}, which is not compressed")
+        return kind
+
+    def diff_id(self, layer: LayerId, clamp: int | None, progress: Progress | None = None) -> DiffId:
+        return self.packing(layer, clamp, progress).diff_id
+
+    def packing(self, layer: LayerId, clamp: int | None, progress: Progress | None = None) -> Packing:
+        """Diff id and size of a layer's tar; reads the layer when they are not known (0: the size of an imported one,
+        until it is read)."""
+        self._context.hold((layer,))
+        record = self._context.record(layer)
+        if record.imported is not None:
+            return self._context.layers.packing(layer, None) or Packing(record.imported, 0)
+        known = self._context.layers.packing(layer, clamp)
+        if known is not None:
+            return known
+        from layers.compress import NONE
+        from layers.pack import pack
+
+        with self._context.once(("pack", layer, clamp)):
+            known = self._context.layers.packing(layer, clamp)
+            if known is not None:
+                return known
+            with self._entries(record, progress) as entries:
+                packed = pack(entries, _ignore, NONE, clamp=clamp)
+            packing = Packing(packed.diff_id, packed.tar_size)
+            self._context.layers.add_packing(layer, clamp, packing)
+            return packing
+
+    def blob(
+        self, layer: LayerId, clamp: int | None, compression: "Compression", progress: Progress | None = None
+    ) -> Descriptor:
+        self._context.hold((layer,))
+        record = self._context.record(layer)
+        imported = record.imported
+        if imported is not None:
+            clamp = None
+        with self._context.once(("pack", layer, clamp)):
+            if imported is not None:
+                own = [blob for blob in self._context.layers.blobs(imported) if not blob.writer]
+                found = self._present(own) or self._compressed(imported, compression)
+                return _descriptor(found or self._recompress(imported, compression, progress))
+            known = self._context.layers.packing(layer, clamp)
+            found = self._compressed(known.diff_id, compression) if known is not None else None
+            if found is None and known is not None and stored_blob(self._context, known.diff_id) is not None:
+                found = self._recompress(known.diff_id, compression, progress)
+            return _descriptor(found or self._pack(record, clamp, compression, progress))
+
+    def layer_tar(self, layer: LayerId, clamp: int | None, progress: Progress | None = None) -> TarStream:
+        from layers.compress import NONE
+
+        self._context.hold((layer,))
+        record = self._context.record(layer)
+        if record.imported is not None:
+            return open_blob(self._context, record, progress)
+        packing = self.packing(layer, clamp)
+        blob = stored_blob(self._context, packing.diff_id)
+        if blob is None:
+            self.blob(layer, clamp, NONE)
+            blob = stored_blob(self._context, packing.diff_id)
+            if blob is None:
+                raise NotInStore(f"the tar of layer {layer} is not in the store")
+        return TarStream(self._context.blobs.open(blob.digest, blob.size), blob, packing.diff_id, progress)
+
+    def _compressed(self, diff_id: DiffId, compression: "Compression") -> BlobRecord | None:
+        """A stored blob of this compression. One by another library or version will do: blobs are never made again."""
+        same = [
+            blob
+            for blob in self._context.layers.blobs(diff_id)
+            if blob.kind == compression.kind and (blob.level == compression.level or blob.kind == "none")
+        ]
+        return self._present(same)
+
+    def _present(self, blobs: Iterable[BlobRecord]) -> BlobRecord | None:
+        usable = (blob for blob in blobs if blob.kind in WRITABLE)
+        return next((blob for blob in usable if self._context.blobs.has(blob.digest)), None)
+
+    def _recompress(self, diff_id: DiffId, compression: "Compression", progress: Progress | None) -> BlobRecord:
+        """The same tar in another compression."""
+        from layers.compress import open_writer, writer_id
+
+        context = self._context
+        blob = stored_blob(context, diff_id)
+        if blob is None:
+            raise NotInStore(f"the bytes of layer {diff_id} are not in the store", hint="load the image again")
+        content = hashlib.sha256()
+        with (
+            TarStream(context.blobs.open(blob.digest, blob.size), blob, diff_id) as stream,
+            context.blobs.writer() as out,
+        ):
+            told = _told(out, progress)
+
+            def write(data: bytes | memoryview) -> None:
+                content.update(data)
+                told(data)
+
+            compressor = open_writer(write, compression)
+            try:
+                while data := stream.read(CHUNK):
+                    compressor.write(data)
+            except BaseException:
+                compressor.cancel()
+                raise
+            compressor.close()
+            digest = BlobDigest(Digest("sha256", content.hexdigest()))
+            out.commit(digest, out.size)
+            made = BlobRecord(compression.kind, compression.level, writer_id(compression), digest, out.size)
+        context.layers.add_blob(diff_id, made)
+        return made
+
+    def _pack(
+        self, record: LayerRecord, clamp: int | None, compression: "Compression", progress: Progress | None
+    ) -> BlobRecord:
+        """From the layer's entries, in one pass."""
+        from layers.compress import writer_id
+        from layers.pack import pack
+
+        context = self._context
+        with self._entries(record) as entries, context.blobs.writer() as out:
+            packed = pack(entries, _told(out, progress), compression, clamp=clamp)
+            out.commit(packed.blob, packed.blob_size)
+        blob = BlobRecord(compression.kind, compression.level, writer_id(compression), packed.blob, packed.blob_size)
+        with context.database.transaction():
+            context.layers.add_packing(record.id, clamp, Packing(packed.diff_id, packed.tar_size))
+            context.layers.add_blob(packed.diff_id, blob)
+        return blob
+
+    @contextmanager
+    def _entries(self, record: LayerRecord, progress: Progress | None = None) -> Iterator[Iterable[Entry]]:
+        """What a layer holds, unclamped: its tar if there is a blob of it, else its snapshot."""
+        diff_id = unclamped(self._context, record)
+        if diff_id is not None and stored_blob(self._context, diff_id) is not None:
+            from layers.tarfmt import read_tar
+
+            with open_blob(self._context, record, progress) as stream:
+                yield read_tar(stream.read)
+                stream.drain()
+        else:
+            from layers.overlayfmt import read_upper
+
+            if not record.snapshot:
+                raise NotInStore(f"layer {record.id} has neither a snapshot nor a blob", hint="build it again")
+            below = self._materialiser.tree(record.below, contents=True)
+            yield read_upper(self._context.snapshot_path(record.id), below)
+
+
+def _descriptor(blob: BlobRecord) -> Descriptor:
+    return Descriptor(media.oci_layer(blob.kind), blob.digest, blob.size)
+
+
+def _ignore(data: bytes | memoryview) -> None:
+    """Where bytes go that only their digest is wanted of."""
+
+
+def _told(writer: BlobWriter, progress: Progress | None) -> Callable[[bytes | memoryview], None]:
+    """``writer.write``, with ``progress`` told of every write."""
+    if progress is None:
+        return writer.write
+
+    def write(data: bytes | memoryview) -> None:
+        writer.write(data)
+        progress(len(data))
+
+    return write

@@ -1,0 +1,340 @@
+"""Store: everything pybuild keeps, under one directory, used by any number of processes at once without a service.
+
+::
+
+    store.db     records: layers, packings, blobs, steps, images, digests of files (layers.schema)
+    blobs/       bytes by digest (layers.blobs)
+    snapshots/   layers as directories in overlay format, by layer id
+    indexes/     what is in a layer, by layer id (layers.index)
+    leases/      one locked file per living process (layers.leases)
+    tmp/         one directory per living process: whatever is not finished
+    gate         a lock held for moments
+
+Files come first and records after: a record never points at bytes that are not there. Opening is cheap: nothing that
+packs, unpacks or compresses is imported before it is needed.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from layers.blobs import Blobs, Progress
+from layers.buildrecords import ImageTable, StepRecord, StepTable, StoredImage
+from layers.digest import CacheKey, DiffId, Digest, LayerId, Rootfs
+from layers.errors import NotInStore, StoreError
+from layers.filedigests import FileDigests
+from layers.leases import Gate, Lease, sweep
+from layers.materialise import Materialiser
+from layers.records import LayerRecords, Packing
+from layers.schema import VERSION, Database
+from layers.storecontext import StoreContext, boot_id
+from layers.workspace import Workspace
+
+if TYPE_CHECKING:
+    from layers.compress import Compression
+    from layers.entry import Entry
+    from layers.gc import PruneReport
+    from layers.image import Descriptor
+    from layers.packing import Packer
+    from layers.tarstream import TarStream
+    from layers.view import Stack
+
+__all__ = ["StepRecord", "Store", "StoredImage"]
+
+FOLDERS = ("blobs", "snapshots", "indexes", "leases", "tmp")
+
+TOUCH_SECONDS = 24 * 3600
+"""How stale a step's time of last use may be before it is written again."""
+
+
+class Store:
+    """One open store, and this process's lease on what it uses. Context manager; thread-safe.
+
+    Not to be used in a forked process. Two open stores of one process are as good as two processes.
+    """
+
+    def __init__(self, context: StoreContext, steps: StepTable, images: ImageTable) -> None:
+        self._context = context
+        self._steps = steps
+        self._images = images
+        self._materialiser = Materialiser(context)
+        self._packer: Packer | None = None
+        self._used: set[CacheKey] = set()
+        self.root = context.root
+        self.blobs = context.blobs
+        self.file_digests = context.files
+
+    @classmethod
+    def open(cls, root: str, *, clock: Callable[[], float] = time.time) -> Self:  # noqa: TID251 - the store owns the clock
+        """Opens the store at ``root``, made when it is not there; removes what dead processes left unfinished.
+
+        Raises StoreError for a place where no store can be, or one of a newer version.
+        """
+        root = os.path.abspath(root)
+        database = Database(os.path.join(root, "store.db"))
+        gate = Gate(os.path.join(root, "gate"))
+        _prepare(root, database, gate)
+        lease = Lease(os.path.join(root, "leases"), os.path.join(root, "tmp"))
+        context = StoreContext(
+            root=root,
+            boot=boot_id(),
+            clock=clock,
+            database=database,
+            layers=LayerRecords(database),
+            lease=lease,
+            gate=gate,
+            blobs=Blobs(os.path.join(root, "blobs"), lease, gate.shared),
+            files=FileDigests(database),
+        )
+        store = cls(context, StepTable(database), ImageTable(database))
+        try:
+            store._recover()
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    def _recover(self) -> None:
+        context = self._context
+        stale = sweep(os.path.join(self.root, "leases"), os.path.join(self.root, "tmp"))
+        rebooted = context.layers.setting("boot") != context.boot
+        if stale or rebooted:
+            from layers.gc import Collector
+
+            collector = Collector(context, self._steps, self._images)
+            if rebooted:
+                collector.after_boot()
+            if stale:
+                collector.orphans()
+
+    def close(self) -> None:
+        """Ends the lease. Snapshots made since are brought to the disk in the background."""
+        context = self._context
+        try:
+            context.files.flush()
+            self._touch()
+            if context.layers.unsynced(context.boot):
+                from layers.durability import start
+
+                start(self.root)
+        finally:
+            context.lease.release()
+            context.database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self.close()
+
+    # Layers
+
+    def _packing(self) -> "Packer":
+        if self._packer is None:
+            from layers.packing import Packer
+
+            self._packer = Packer(self._context, self._materialiser)
+        return self._packer
+
+    def add_layer(
+        self,
+        entries: "Iterable[Entry]",
+        below: Rootfs,
+        *,
+        compression: "Compression | None" = None,
+        progress: Progress | None = None,
+    ) -> LayerId:
+        """Packs a stream of entries (COPY, ADD, WORKDIR) into a blob, uncompressed unless said otherwise, and gives
+        the layer, to stand on ``below``. The same content in the same place is the same layer."""
+        if compression is None:
+            from layers.compress import NONE
+
+            compression = NONE
+        return self._packing().add_layer(entries, below, compression, progress)
+
+    def import_layer(self, diff_id: DiffId, blob: "Descriptor", below: Rootfs) -> LayerId:
+        """A layer of an image from outside, whose blob is in ``blobs``. Its diff id is verified when it is first read.
+
+        Raises NotInStore without the blob, IntegrityError when the blob cannot have that diff id.
+        """
+        return self._packing().import_layer(diff_id, blob, below)
+
+    def workspace(self, rootfs: Rootfs, *, progress: Progress | None = None) -> Workspace:
+        """A writable layer on top of ``rootfs``, whose layers are unpacked where they are not. ``progress`` is told of
+        bytes read from blobs. Raises StoreError where overlays cannot be mounted."""
+        _refuse_overlay(self._context.snapshots)
+        return self._materialiser.workspace(rootfs, progress)
+
+    def tree(self, rootfs: Rootfs, *, contents: bool = False, progress: Progress | None = None) -> "Stack":
+        """The merged view of layers. With ``contents`` every file can be read (layers are unpacked where they are
+        not); without, layers may be described by their index alone."""
+        return self._materialiser.tree(rootfs, contents=contents, progress=progress)
+
+    def diff_id(self, layer: LayerId, clamp: int | None, *, progress: Progress | None = None) -> DiffId:
+        """Of the layer packed with mtimes of at most ``clamp`` (seconds since the epoch). Imported layers have the one
+        they came with."""
+        return self._packing().diff_id(layer, clamp, progress)
+
+    def packing(self, layer: LayerId, clamp: int | None) -> Packing:
+        """Diff id and size of the tar. The size is 0 for an imported layer."""
+        return self._packing().packing(layer, clamp)
+
+    def blob(
+        self, layer: LayerId, clamp: int | None, compression: "Compression", *, progress: Progress | None = None
+    ) -> "Descriptor":
+        """A stored blob of the layer, packed when there is none. An imported layer's own blob is used whatever its
+        compression. The media type is OCI's. ``progress`` is told of bytes written."""
+        return self._packing().blob(layer, clamp, compression, progress)
+
+    def layer_tar(self, layer: LayerId, clamp: int | None, *, progress: Progress | None = None) -> "TarStream":
+        """The layer's uncompressed tar, as a context manager with ``read(n)``."""
+        return self._packing().layer_tar(layer, clamp, progress)
+
+    # Steps
+
+    def find_steps(self, keys: Sequence[CacheKey]) -> dict[CacheKey, StepRecord]:
+        """Records of those keys that have one and whose layers are all there; these stay while the store is open."""
+        context = self._context
+        with context.gate.shared():
+            found = self._steps.find(keys)
+            if not found:
+                return {}
+            layers = {layer for record, _ in found.values() for layer in record.rootfs}
+            gone = layers - context.layers.existing(layers)
+            whole = {key: pair for key, pair in found.items() if gone.isdisjoint(pair[0].rootfs)}
+            context.lease.hold_layers(layers - gone)
+        stale = context.clock() - TOUCH_SECONDS
+        self._used.update(key for key, (_, used) in whole.items() if used < stale)
+        return {key: record for key, (record, _) in whole.items()}
+
+    def record_step(
+        self, recipe: CacheKey, effective: CacheKey, rootfs: Rootfs, layer: LayerId | None, finished: float
+    ) -> None:
+        """Under both keys. Raises NotInStore when a layer of ``rootfs`` is not there."""
+        self._context.hold(rootfs)
+        record = StepRecord(effective, rootfs, layer, finished)
+        with self._context.database.transaction():
+            self._steps.put((recipe, effective), record, self._context.clock())
+
+    def _touch(self) -> None:
+        if self._used:
+            with self._context.database.transaction():
+                self._steps.touch(self._used, self._context.clock())
+            self._used.clear()
+
+    # Images
+
+    def put_image(
+        self, config: bytes, rootfs: Rootfs, clamps: tuple[int | None, ...], names: Sequence[str]
+    ) -> StoredImage:
+        """Stores an image; its names are taken from whichever image had them. The same image again changes nothing
+        but names. Raises ValueError unless there is one clamp per layer."""
+        if len(clamps) != len(rootfs):
+            raise ValueError(f"{len(rootfs)} layers and {len(clamps)} clamps")
+        self._context.hold(rootfs)
+        image_id = Digest.of(config)
+        known = self._images.get(image_id)
+        if known is not None and (known.rootfs, known.clamps) == (rootfs, clamps) and set(names) <= set(known.names):
+            return known
+        created = known.created_at if known is not None else self._context.clock()
+        with self._context.database.transaction():
+            self._images.put(StoredImage(image_id, config, rootfs, clamps, tuple(names), created))
+        return self._existing(image_id)
+
+    def image(self, name_or_id: str) -> StoredImage | None:
+        """By full name, by id, or by the first digits of one. Its layers stay while the store is open.
+
+        Raises StoreError when several ids begin with these digits.
+        """
+        with self._context.gate.shared():
+            image = self._images.named(name_or_id)
+            digits = name_or_id.removeprefix("sha256:")
+            if image is None and digits and not digits.strip("0123456789abcdef"):
+                image = self._images.by_prefix(digits)
+            if image is not None:
+                self._context.lease.hold_layers(image.rootfs)
+            return image
+
+    def images(self) -> list[StoredImage]:
+        """Newest first."""
+        return self._images.all()
+
+    def tag(self, image: Digest, name: str) -> None:
+        """Gives an image a further name; takes it from the image that had it. Raises NotInStore."""
+        with self._context.database.transaction():
+            self._existing(image)
+            self._images.tag(image, name)
+
+    def untag(self, name: str) -> bool:
+        """Whether there was such a name."""
+        return self._images.untag(name)
+
+    def remove_image(self, image: Digest) -> None:
+        """With its names; layers go when the store is pruned. Raises NotInStore."""
+        with self._context.database.transaction():
+            self._existing(image)
+            self._images.delete((image,))
+
+    def _existing(self, image: Digest) -> StoredImage:
+        found = self._images.get(image)
+        if found is None:
+            raise NotInStore(f"image {image} is not in the store", hint="'pybuild images' shows those that are")
+        return found
+
+    # Housekeeping
+
+    def prune(self, *, all: bool = False) -> "PruneReport":
+        """Removes what is needed neither by named images, nor by living processes, nor by builds of the last week
+        (with ``all``: by any earlier build). Safe beside running builds."""
+        from layers.gc import Collector
+
+        return Collector(self._context, self._steps, self._images).prune(everything=all)
+
+    def check(self) -> list[str]:
+        """Reads every blob and every record; returns one line per fault."""
+        from layers.gc import Collector
+
+        return Collector(self._context, self._steps, self._images).check()
+
+
+def _prepare(root: str, database: Database, gate: Gate) -> None:
+    """Makes the folders and the tables of a new store."""
+    if not os.path.exists(os.path.join(root, "store.db")) or database.version() == 0:
+        _make_folder(root)
+        _refuse_overlay(root)
+        for folder in FOLDERS:
+            os.makedirs(os.path.join(root, folder), 0o700, exist_ok=True)
+        with gate.exclusive():
+            database.create()
+    version = database.version()
+    if version != VERSION:
+        raise StoreError(
+            f"{root} is a store of version {version}; this pybuild knows version {VERSION}",
+            hint="use the pybuild that made it, or another --root",
+        )
+
+
+def _make_folder(root: str) -> None:
+    try:
+        os.makedirs(root, 0o700, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"the store {root} cannot be made: {error.strerror}",
+            hint="choose another place with --root or PYBUILD_ROOT",
+        ) from error
+
+
+def _refuse_overlay(path: str) -> None:
+    """Raises StoreError on overlayfs, on which no overlay can be mounted (proc(5), mountinfo)."""
+    device = os.stat(path).st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as mounts:
+        for line in mounts:
+            fields = line.split()
+            if fields[2] == number and fields[fields.index("-") + 1] == "overlay":
+                raise StoreError(
+                    f"{path} is on an overlay file system, on which layers cannot be stacked",
+                    hint="in a container, put the store on a volume: -v pybuild:/var/lib/pybuild",
+                )

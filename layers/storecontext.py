@@ -1,0 +1,101 @@
+"""What the parts of one open store share: paths, database, lease, blobs, and locks between threads."""
+
+import os
+import threading
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from layers.blobs import Blobs
+from layers.digest import LayerId
+from layers.errors import NotInStore
+from layers.filedigests import FileDigests
+from layers.leases import Gate, Lease
+from layers.records import LayerRecord, LayerRecords
+from layers.schema import Database
+
+
+class KeyedLocks:
+    """A lock per key, there only while somebody uses it."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._locks: dict[Hashable, tuple[threading.Lock, int]] = {}
+
+    @contextmanager
+    def __call__(self, key: Hashable) -> Iterator[None]:
+        with self._guard:
+            lock, users = self._locks.get(key, (threading.Lock(), 0))
+            self._locks[key] = (lock, users + 1)
+        try:
+            with lock:
+                yield
+        finally:
+            with self._guard:
+                lock, users = self._locks.pop(key)
+                if users > 1:
+                    self._locks[key] = (lock, users - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreContext:
+    root: str
+    boot: str
+    """Identity of the running kernel: what was made in another boot and not synced may be damaged."""
+    clock: Callable[[], float]
+    database: Database
+    layers: LayerRecords
+    lease: Lease
+    gate: Gate
+    blobs: Blobs
+    files: FileDigests
+    once: KeyedLocks = field(default_factory=KeyedLocks)
+    """Held while a layer is unpacked, indexed or packed, so that other threads wait for the result."""
+
+    @property
+    def snapshots(self) -> str:
+        return os.path.join(self.root, "snapshots")
+
+    @property
+    def indexes(self) -> str:
+        return os.path.join(self.root, "indexes")
+
+    def snapshot_path(self, layer: LayerId) -> str:
+        return os.path.join(self.snapshots, str(layer))
+
+    def index_path(self, layer: LayerId) -> str:
+        return os.path.join(self.indexes, str(layer))
+
+    def record(self, layer: LayerId) -> LayerRecord:
+        """Raises NotInStore."""
+        record = self.layers.get(layer)
+        if record is None:
+            raise NotInStore(f"layer {layer} is not in the store", hint="it was pruned: build again")
+        return record
+
+    def hold(self, layers: Iterable[LayerId]) -> None:
+        """Keeps layers from being pruned while this store is open. Raises NotInStore for those already gone."""
+        wanted = tuple(layers)
+        with self.gate.shared():
+            gone = set(wanted) - self.layers.existing(wanted)
+            if gone:
+                raise NotInStore(f"layer {min(gone)} is not in the store", hint="it was pruned: build again")
+            self.lease.hold_layers(wanted)
+
+    @contextmanager
+    def placing(self) -> Iterator[None]:
+        """A write transaction in which finished files are renamed to their places."""
+        with self.gate.shared(), self.database.transaction():
+            yield
+
+    def place(self, path: str, target: str) -> None:
+        """Renames ``path`` to ``target``; what is there without a record (of a process that died) goes away."""
+        if os.path.lexists(target):
+            os.rename(target, self.lease.temporary("trash"))
+        os.rename(path, target)
+
+
+def boot_id() -> str:
+    """Differs after every start of the kernel (proc(5), /proc/sys/kernel/random/boot_id)."""
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip()
