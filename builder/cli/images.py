@@ -215,12 +215,22 @@ def _remove(store: Store, text: str, *, force: bool) -> None:
 
 @click.command("prune")
 @root_option
-@click.option("-a", "--all", "everything", is_flag=True, help="Forget all cached steps, however recent.")
+@click.option(
+    "-a", "--all", "everything", is_flag=True, help="Also what builds of the last week left to be used again."
+)
 def prune(root: str | None, everything: bool) -> None:
-    """Remove layers, blobs and cached steps that no image and no running build needs."""
+    """Remove images without a name, and the layers, blobs and cached steps that nothing needs any more."""
     with open_store(root) as store:
         report = store.prune(all=everything)
-    say(f"Removed {report.layers} layers, {report.blobs} blobs and {report.steps} cached steps: {size(report.bytes)}")
+    for count, what in (
+        (report.images, "images"),
+        (report.layers, "layers"),
+        (report.blobs, "blobs"),
+        (report.steps, "cached steps"),
+    ):
+        if count:
+            say(f"Removed {what}: {count}")
+    say(f"Freed: {size(report.freed)}")
 
 
 def size(count: int) -> str:

@@ -14,18 +14,23 @@ _ATTRIBUTES: Mapping[str, frozenset[str]] = {
     "local": frozenset({"dest"}),
 }
 """Of each output type."""
-_HARMLESS = {
+_HARMLESS_IMAGE = {
     "oci-mediatypes": "true",
     "force-compression": "false",
     "push": "false",
     "rewrite-timestamp": "true",
-    "mode": "copy",
-    "platform-split": "false",
+}
+_HARMLESS = {
+    "oci": _HARMLESS_IMAGE,
+    "docker": _HARMLESS_IMAGE,
+    "tar": {"platform-split": "false"},
+    "local": {"platform-split": "false", "mode": "copy"},
 }
 """Attributes that ask for what is done anyway: layers are clamped to SOURCE_DATE_EPOCH whenever it is set."""
 _LATER_ATTRIBUTES = frozenset(
     {
-        *_HARMLESS,
+        *_HARMLESS_IMAGE,
+        *_HARMLESS["local"],
         *("name", "push-by-digest", "unpack", "store", "name-canonical", "context", "source-date-epoch"),
         *("attestation-inline", "attestation-prefix", "prefer-nondist-layers", "oci-artifact", "compatibility-version"),
     }
@@ -71,12 +76,13 @@ def parse_output(text: str, cwd: str) -> OutputSpec:
     dest = attributes.get("dest", "")
     if kind == "docker" and not dest:
         kind = "load"
+    tar = _true(attributes.get("tar", "true"))
     return OutputSpec(
         kind,
-        _dest(text, kind, dest, cwd),
+        _dest(text, kind, dest, cwd) if tar else _directory(text, dest, cwd),
         compression=_compression(text, attributes.get("compression", "gzip")),
         compression_level=_level(text, attributes),
-        tar=_true(attributes.get("tar", "true")),
+        tar=tar,
     )
 
 
@@ -98,9 +104,9 @@ def _unknown_type(text: str, kind: str) -> FlagError:
 
 
 def _check_attribute(text: str, kind: str, key: str, value: str) -> None:
-    if key in _ATTRIBUTES[kind] or _HARMLESS.get(key) == value.lower():
+    if key in _ATTRIBUTES[kind] or _HARMLESS[kind].get(key) == value.lower():
         return
-    if key in _LATER_ATTRIBUTES:
+    if key in _LATER_ATTRIBUTES or key.startswith("annotation"):
         raise UnsupportedFlag(f"--output {text}: {key}={value}", "leave it out")
     known = ", ".join(sorted(_ATTRIBUTES[kind]))
     raise FlagError(f"--output {text}: type={kind} has no attribute {key}", hint=f"it has {known}")
@@ -109,9 +115,15 @@ def _check_attribute(text: str, kind: str, key: str, value: str) -> None:
 def _dest(text: str, kind: str, dest: str, cwd: str) -> str | None:
     if kind == "load":
         return None
-    if kind == "local" and dest in {"", "-"}:
-        raise FlagError(f"--output {text}: a directory is needed", hint="write -o type=local,dest=DIRECTORY")
+    if kind == "local":
+        return _directory(text, dest, cwd)
     return "-" if dest in {"", "-"} else absolute(cwd, dest)
+
+
+def _directory(text: str, dest: str, cwd: str) -> str:
+    if dest in {"", "-"}:
+        raise FlagError(f"--output {text}: a directory is needed", hint="add dest=DIRECTORY")
+    return absolute(cwd, dest)
 
 
 def _compression(text: str, value: str) -> str:

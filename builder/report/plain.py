@@ -20,7 +20,7 @@ from builder.events import (
 from builder.report.timeline import Timeline, clean, seconds_text
 
 PATIENCE = 1.0
-_PHASES = {"output": "exporting", "resolve": "resolving", "export": "exporting", "load": "loading"}
+_PHASES = {"output": "exporting"}
 """Phases outside of steps that are shown as steps of their own."""
 
 

@@ -1,0 +1,93 @@
+"""``-o`` in BuildKit's spelling."""
+
+import pytest
+
+from builder.cli.outputs import parse_output, parse_outputs
+from builder.settings import FlagError, OutputSpec, UnsupportedFlag
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("-", OutputSpec("tar", "-")),
+        ("out", OutputSpec("local", "/work/out")),
+        ("a=b", OutputSpec("local", "/work/a=b")),
+        ("type=local,dest=out", OutputSpec("local", "/work/out")),
+        ("type=local,dest=out,mode=copy", OutputSpec("local", "/work/out")),
+        ("type=tar", OutputSpec("tar", "-")),
+        ("type=tar,dest=/x.tar", OutputSpec("tar", "/x.tar")),
+        ("type=oci,dest=x.tar", OutputSpec("oci", "/work/x.tar")),
+        ("type=oci,dest=-", OutputSpec("oci", "-")),
+        ("type=oci,tar=false,dest=layout", OutputSpec("oci", "/work/layout", tar=False)),
+        ("type=oci,dest=x,compression=zstd,compression-level=22", OutputSpec("oci", "/work/x", "zstd", 22)),
+        ("type=oci,dest=x,compression=uncompressed", OutputSpec("oci", "/work/x", "none")),
+        ("type=docker,dest=x.tar", OutputSpec("docker", "/work/x.tar")),
+        ("type=docker", OutputSpec("load", None)),
+        ("TYPE=oci,dest=x,oci-mediatypes=true,rewrite-timestamp=true", OutputSpec("oci", "/work/x")),
+        ('type=oci,"dest=a,b.tar"', OutputSpec("oci", "/work/a,b.tar")),
+    ],
+)
+def test_outputs(text: str, expected: OutputSpec) -> None:
+    assert parse_output(text, "/work") == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("dest=x,tar=false", "there is no type="),
+        ("type=zip,dest=x", "there is no type zip"),
+        ("type=oci,dest", "dest is not KEY=VALUE"),
+        ("type=local", "a directory is needed"),
+        ("type=local,dest=-", "a directory is needed"),
+        ("type=tar,dest=x,compression=gzip", "type=tar has no attribute compression"),
+        ("type=docker,dest=x,tar=false", "type=docker has no attribute tar"),
+        ("type=oci,dest=x,colour=red", "type=oci has no attribute colour"),
+        ("type=oci,dest=x,compression=brotli", "no compression brotli"),
+        ("type=oci,dest=x,compression-level=10", "10 is not a compression level"),
+        ("type=oci,dest=x,compression-level=-1", "-1 is not a compression level"),
+        ("type=oci,dest=x,compression=uncompressed,compression-level=1", "there is no level"),
+        ("type=oci,dest=x,tar=maybe", "neither true nor false"),
+        ("type=oci,tar=false", "a directory is needed"),
+    ],
+)
+def test_outputs_that_make_no_sense(text: str, problem: str) -> None:
+    with pytest.raises(FlagError, match=problem) as caught:
+        parse_output(text, "/work")
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("type=registry", "type=registry"),
+        ("type=image,push=true", "type=image"),
+        ("type=cacheonly", "type=cacheonly"),
+        ("type=oci,dest=x,compression=estargz", "compression=estargz"),
+        ("type=oci,dest=x,name=app", "name=app"),
+        ("type=oci,dest=x,force-compression=true", "force-compression=true"),
+        ("type=oci,dest=x,oci-mediatypes=false", "oci-mediatypes=false"),
+        ("type=oci,dest=x,rewrite-timestamp=false", "rewrite-timestamp=false"),
+        ("type=local,dest=x,mode=delete", "mode=delete"),
+        ("type=oci,dest=x,annotation.a=b", "annotation.a=b"),
+    ],
+)
+def test_outputs_for_later(text: str, what: str) -> None:
+    with pytest.raises(UnsupportedFlag, match=f"{what}.* is not supported yet"):
+        parse_output(text, "/work")
+
+
+def test_several() -> None:
+    found = parse_outputs(("type=oci,dest=a", "-", "type=docker"), "/work", load=True)
+    assert [output.type for output in found] == ["oci", "tar", "load"]
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        (("-", "type=oci"), "only one output can go to standard"),
+        (("type=oci,dest=a", "a"), "two outputs go to /work/a"),
+    ],
+)
+def test_several_that_collide(given: tuple[str, ...], problem: str) -> None:
+    with pytest.raises(FlagError, match=problem):
+        parse_outputs(given, "/work", load=False)
