@@ -11,7 +11,7 @@ from builder.dockerfile.ignore import parse_ignore
 from builder.dockerfile.parse import parse
 from builder.events import BuildFinished, Emit, Phase, PlanReady, StepInfo, Warned
 from builder.output.assemble import assemble
-from builder.output.export import Exporter, ExportResult, open_exporter
+from builder.output.export import Exporter, open_exporter
 from builder.plan.bases import resolve
 from builder.plan.context import Context, open_context
 from builder.plan.graph import ImageOp, LocalOp, Node, NodeId, Plan, StepResult
@@ -21,7 +21,7 @@ from builder.settings import BuildRequest
 from builder.solve.lookup import Known, State, inspect, states
 from builder.solve.scheduler import solve
 from builder.solve.stepcontext import Control, StepContext
-from layers.image import encode
+from layers.image import Descriptor, encode
 from layers.store import Store
 
 if TYPE_CHECKING:
@@ -33,12 +33,11 @@ RESOLV_CONF = "/etc/resolv.conf"
 
 
 class BuildResult(NamedTuple):
-    """``image_id`` is the config's digest; ``manifest_digest`` that of the manifest an output wrote, if one did."""
+    """``image_id`` is the config's digest; ``descriptor`` that of the manifest an output wrote, None if none did."""
 
     image_id: str
-    manifest_digest: str | None
     names: tuple[str, ...]
-    export: ExportResult
+    descriptor: Descriptor | None
 
 
 class _Runner:
@@ -149,7 +148,7 @@ def build(
         bench = _Bench(request, store, emit, clock)
         prepared = _prepare(bench)
         runner = _Runner()
-        exporter = open_exporter(request, prepared.plan, store, emit)
+        exporter = open_exporter(request, prepared.plan, store, emit, clock)
         try:
             host = functools.partial(_host_files, request)
             context = StepContext(store, runner.get, host, prepared.contexts, emit, clock)
@@ -167,7 +166,7 @@ def build(
         BuildFinished(
             now,
             result.image_id,
-            result.manifest_digest,
+            str(result.descriptor.digest) if result.descriptor is not None else None,
             result.names,
             now - started,
             sum(step.cached != "no" for step in done),
@@ -210,4 +209,4 @@ def _finish(bench: _Bench, plan: Plan, results: Mapping[NodeId, StepResult], exp
     export = exporter.finish(config, rootfs, clamps, stored)
     for name in request.tags:
         store.tag(stored.id, name)
-    return BuildResult(str(stored.id), export.manifest_digest, request.tags, export)
+    return BuildResult(str(stored.id), request.tags, export.descriptor)

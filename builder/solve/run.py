@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from builder.errors import Span, StepFailed
 from builder.plan.graph import RunOp
-from builder.sandbox.hosts import hosts_file
+from builder.sandbox.hosts import network_files
 from builder.sandbox.spec import DEFAULT_CAPABILITIES, FileMount, OverlayRoot, Runner, SandboxSpec
 from builder.sandbox.users import UserError, identify
 from layers.digest import LayerId
@@ -54,8 +54,7 @@ def sandbox_spec(op: RunOp, workspace: Workspace, tree: Tree, host: HostFiles) -
     names = {name for name, _ in op.env}
     env = op.env if "HOME" in names else (*op.env, ("HOME", identity.home))
     files = (
-        FileMount("/etc/hosts", hosts_file(op.hostname), 0o644),
-        FileMount("/etc/resolv.conf", host.resolv_conf, 0o644),
+        *network_files(op.hostname, host.resolv_conf),
         *(FileMount(script.path, script.data, script.mode) for script in op.scripts),
     )
     return SandboxSpec(
