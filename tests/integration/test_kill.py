@@ -1,0 +1,198 @@
+"""Kill -9 at moments spread evenly over a build: nothing stays behind, nothing is broken, the next build is the same.
+
+Half of the kills hit the build's own process only, half everything it started. The event log that the killed build
+wrote tells which part of the work was hit; every part must have been hit often enough to mean something.
+
+PYBUILD_KILL_MOMENTS sets the number of moments (default 60), PYBUILD_KILL_SEED the order of the two ways to kill.
+"""
+
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import FIXTURES, REPOSITORY
+from tests.support.peers import run
+
+pytestmark = [pytest.mark.needs_root, pytest.mark.needs_tool("busybox"), pytest.mark.slow]
+
+MOMENTS = int(os.environ.get("PYBUILD_KILL_MOMENTS", "60"))
+SEED = int(os.environ.get("PYBUILD_KILL_SEED", "20261122"))
+GRACE_S = 2.0
+LEAST_HITS = max(1, MOMENTS // 12)
+PARTS = ("unpack", "run", "pack", "output")
+EPOCH = "1700000000"
+
+DOCKERFILE = """\
+FROM big
+RUN dd if=/dev/urandom of=/random bs=1M count=24 2>/dev/null && rm /random && sleep 0.3 && echo done > /done
+COPY payload /payload
+RUN cp /payload/a /copy && sleep 0.3
+"""
+
+
+def make_inputs(directory: Path) -> tuple[Path, Path]:
+    """A context with a payload that takes a moment to pack, and a base image that takes a moment to unpack."""
+    chance = random.Random(SEED)
+    context = directory / "context"
+    (context / "payload").mkdir(parents=True)
+    (context / "payload" / "a").write_bytes(chance.randbytes(48 << 20))
+    for number in range(3000):
+        (context / "payload" / f"f{number}").write_bytes(chance.randbytes(500))
+    (context / "Dockerfile").write_text(DOCKERFILE)
+    base = directory / "base"
+    (base / "tree").mkdir(parents=True)
+    for number in range(12000):
+        (base / "tree" / f"{number}").write_bytes(chance.randbytes(1000))
+    (base / "Dockerfile").write_text("FROM base\nCOPY tree /tree\n")
+    return context, base
+
+
+def pybuild(store: Path, *arguments: str | Path) -> list[str]:
+    return [sys.executable, "-m", "builder", "--root", str(store), *(str(argument) for argument in arguments)]
+
+
+def build_command(store: Path, context: Path, output: Path) -> list[str]:
+    return pybuild(store, "--no-cache", "--progress", "json", "-o", f"type=oci,dest={output}", context)
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "SOURCE_DATE_EPOCH": EPOCH, "PYTHONPATH": str(REPOSITORY)}
+
+
+def digest_of(output: Path) -> str:
+    return run("skopeo", "inspect", "--format", "{{.Digest}}", f"oci-archive:{output}").strip()
+
+
+def part_hit(log: Path) -> str:
+    """The part of the work that was under way when the log ends: the one begun last and not ended."""
+    open_parts: list[str] = []
+    for line in log.read_bytes().splitlines():
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        name = event.get("name")
+        if event.get("event") != "phase" or name not in PARTS:
+            continue
+        if event["start"]:
+            open_parts.append(name)
+        elif name in open_parts:
+            open_parts.remove(name)
+    return open_parts[-1] if open_parts else "between"
+
+
+def leftovers(store: Path) -> list[str]:
+    """Processes and mounts that still know the store (a step's own mount namespace names it in its mountinfo)."""
+    found = []
+    needle = os.fsencode(store)
+    for process in Path("/proc").glob("[0-9]*"):
+        if int(process.name) == os.getpid():
+            continue
+        try:
+            for name in ("cmdline", "mountinfo"):
+                if needle in (process / name).read_bytes():
+                    found.append(f"{process.name} {name} {(process / 'comm').read_text().strip()}")
+        except OSError:
+            continue
+    return found
+
+
+def wait_until_gone(store: Path) -> None:
+    deadline = time.monotonic() + GRACE_S
+    while (left := leftovers(store)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not left, left
+
+
+def descendants(parent: int) -> list[int]:
+    children: dict[int, list[int]] = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (process / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        children.setdefault(int(fields[1]), []).append(int(process.name))
+    found, todo = [], [parent]
+    while todo:
+        below = children.get(todo.pop(), [])
+        found += below
+        todo += below
+    return found
+
+
+def kill(process: subprocess.Popen[bytes], *, everything: bool) -> None:
+    victims = [process.pid, *(descendants(process.pid) if everything else ())]
+    for victim in victims:
+        try:
+            os.kill(victim, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    process.wait()
+
+
+def check_store(store: Path) -> None:
+    """Every blob has the digest it is named by; nothing temporary is left."""
+    for blob in (store / "blobs").rglob("*"):
+        if blob.is_file():
+            assert hashlib.sha256(blob.read_bytes()).hexdigest() == blob.name, blob
+    left = [path for path in (store / "tmp").rglob("*") if not path.is_dir()]
+    assert not left, left
+    used = run("du", "-s", "--apparent-size", "--block-size=1", store / "tmp").split()[0]
+    empty = (store / "tmp").stat().st_size
+    assert int(used) <= empty, used
+
+
+def test_kill_anywhere(tmp_path: Path) -> None:
+    context, base = make_inputs(tmp_path)
+    pristine = tmp_path / "pristine"
+    run(sys.executable, FIXTURES / "images" / "make.py", "busybox")
+    run(*pybuild(pristine, "load", "-t", "base", FIXTURES / "images" / "out" / "busybox"), cwd=REPOSITORY)
+    run(*pybuild(pristine, "-t", "big", base), cwd=REPOSITORY, env=environment())
+    store = tmp_path / "store"
+    output = tmp_path / "out.tar"
+
+    def fresh() -> None:
+        shutil.rmtree(store, ignore_errors=True)
+        run("cp", "-a", pristine, store)
+        output.unlink(missing_ok=True)
+
+    fresh()
+    run(*build_command(store, context, output), env=environment())
+    expected = digest_of(output)
+    fresh()
+    started = time.monotonic()
+    run(*build_command(store, context, output), env=environment())
+    duration = time.monotonic() - started
+    assert digest_of(output) == expected
+
+    order = [number % 2 == 0 for number in range(MOMENTS)]
+    random.Random(SEED).shuffle(order)
+    hits: Counter[str] = Counter()
+    for number, everything in enumerate(order):
+        fresh()
+        moment = duration * (number + 0.5) / MOMENTS
+        log = tmp_path / "events.jsonl"
+        with log.open("wb") as events:
+            process = subprocess.Popen(
+                build_command(store, context, output), stdout=events, stderr=events, env=environment()
+            )
+            time.sleep(moment)
+            kill(process, everything=everything)
+        wait_until_gone(store)
+        hits[part_hit(log)] += 1
+        run(*build_command(store, context, output), env=environment())
+        assert digest_of(output) == expected, (number, moment)
+        wait_until_gone(store)
+        check_store(store)
+    sys.stdout.write(f"seed {SEED}, {MOMENTS} moments over {duration:.2f} s, hits {dict(hits)}\n")
+    assert all(hits[part] >= LEAST_HITS for part in PARTS), hits
