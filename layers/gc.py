@@ -27,7 +27,7 @@ class PruneReport(NamedTuple):
     blobs: int
     steps: int
     images: int
-    freed: int
+    bytes: int
 
 
 class Collector:

@@ -22,7 +22,7 @@ MAGIC = b"pbindex1"
 KEPT = frozenset({b"etc/passwd", b"etc/group"})
 """Files whose bytes are kept: names in --chown and USER are looked up in them (while they are small enough)."""
 
-MAX_KEPT = 1 << 20
+MAX_KEPT = 10 << 20
 
 # kind, flags, mode, uid, gid, mtime seconds, nanoseconds, size, major, minor, lengths of path, link, xattrs, data
 _HEAD = struct.Struct("<BBHIIqIQIIIIII")
@@ -46,10 +46,11 @@ def index_key(path: bytes) -> bytes:
     return path.replace(b"/", b"\0")
 
 
-def encode_record(entry: Entry, sha256: bytes | None, data: bytes = b"") -> bytes:
-    """Raises UnsafeArchive for numbers no file system has."""
+def encode_record(entry: Entry, sha256: bytes | None) -> bytes:
+    """The source is kept if it is bytes. Raises UnsafeArchive for numbers no file system has."""
     xattrs = b"".join(_XATTR.pack(len(name), len(value)) + name + value for name, value in entry.xattrs)
     link = entry.link or b""
+    data = entry.source.data if isinstance(entry.source, BytesSource) else b""
     seconds, nanoseconds = divmod(entry.mtime_ns, 1_000_000_000)
     major, minor = entry.device or (0, 0)
     lengths = (len(entry.path), len(link), len(xattrs), len(data))
@@ -189,6 +190,10 @@ class Index:
         if number == len(self._offsets) or self._key(self._offsets[number]) != key:
             return None
         return self._found(number)
+
+    def sha256(self, path: bytes) -> bytes | None:
+        found = self.get(path)
+        return found.sha256 if found is not None else None
 
     def children(self, path: bytes) -> list[Found]:
         """What is directly in ``path``, whiteouts too, in order."""

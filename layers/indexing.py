@@ -1,44 +1,68 @@
 """Making indexes: from streams that keep the rules of layers.entry, and from archives that keep none."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Self
 
 from layers.blobs import CHUNK
 from layers.entry import BytesSource, Entry, FileSource, Kind, StreamSource, parents, sort_key
+from layers.errors import SourceChanged
 from layers.index import KEPT, MAX_KEPT, Index, IndexFile, encode_record
 from layers.tree import Tree, resolve
 
 
 class Indexer:
-    """Writes an index beside the packing of a layer: ``add`` is its ``seen``. Context manager; ends with ``finish``."""
+    """Writes the index of what entries come to when they are unpacked on ``below``. Context manager; ``add`` may be a
+    packing's ``seen``; ends with ``finish``.
 
-    def __init__(self, path: str) -> None:
+    Streams in order (layers.entry) are written as they come. At the first entry out of order, or whose directory did
+    not come, what came before is read back and everything is replayed in memory.
+    """
+
+    def __init__(self, path: str, below: Callable[[], Tree]) -> None:
+        self._path = path
+        self._below = below
         self._file = IndexFile(path)
         self._above: list[bytes] = []
         self._last: list[bytes] | None = None
+        self._replay: Replay | None = None
 
-    def in_order(self, entry: Entry) -> bool:
-        """Whether ``entry`` may be added: it comes later than all others and its directory is there."""
+    def add(self, entry: Entry, sha256: bytes | None) -> None:
+        entry = entry._replace(source=_kept(entry, sha256))
+        if self._replay is not None:
+            self._replay.put(entry, sha256)
+        elif self._in_order(entry):
+            self._write(entry, sha256)
+        else:
+            self._file.finish()
+            self._replay = Replay(self._below())
+            for before, digest in Index(self._path):
+                self._replay.put(before, digest)
+            self._replay.put(entry, sha256)
+
+    def _in_order(self, entry: Entry) -> bool:
+        """Whether it comes later than all others, and its directory is there."""
         path = entry.path
-        key = sort_key(path) if path else []
-        if self._last is not None and not key > self._last:
-            return entry.kind is Kind.OPAQUE and key == self._last
+        key = _order(path)
+        if self._last is not None and key <= self._last:
+            return entry.kind is Kind.OPAQUE and key == self._last and path in {b"", *self._above[-1:]}
         while self._above and not path.startswith(self._above[-1] + b"/"):
             self._above.pop()
         return path.rpartition(b"/")[0] == (self._above[-1] if self._above else b"")
 
-    def add(self, entry: Entry, sha256: bytes | None) -> None:
-        """Raises ValueError for an entry out of order: a stream that breaks the rules is a fault of its maker."""
-        if not self.in_order(entry):
-            raise ValueError(f"{entry.path!r} comes out of order")
+    def _write(self, entry: Entry, sha256: bytes | None) -> None:
         if entry.kind is Kind.DIRECTORY:
             self._above.append(entry.path)
-        self._last = sort_key(entry.path) if entry.path else []
-        self._file.add(encode_record(entry, sha256, _kept(entry)))
+        self._last = _order(entry.path)
+        self._file.add(encode_record(entry, sha256))
 
     def finish(self) -> None:
+        if self._replay is not None:
+            self._file = IndexFile(self._path)
+            for entry, sha256 in self._replay.result():
+                self._file.add(encode_record(entry, sha256))
         self._file.finish()
 
     def __enter__(self) -> Self:
@@ -48,51 +72,51 @@ class Indexer:
         self._file.close()
 
 
-def index_archive(entries: Iterable[Entry], path: str, below: Tree) -> None:
-    """Writes the index of what ``entries`` come to when they are unpacked on ``below``, whatever their order."""
-    replay: Replay | None = None
-    with Indexer(path) as indexer:
-        for entry, sha256 in map(_read, entries):
-            if replay is None and indexer.in_order(entry):
-                indexer.add(entry, sha256)
-                continue
-            if replay is None:
-                indexer.finish()
-                replay = Replay(below)
-                for before, digest in Index(path):
-                    replay.put(before, digest)
-            replay.put(entry, sha256)
-        if replay is None:
-            indexer.finish()
-    if replay is not None:
-        replay.write(path)
+def _order(path: bytes) -> list[bytes]:
+    return sort_key(path) if path else []
 
 
-def _read(entry: Entry) -> tuple[Entry, bytes | None]:
-    """Reads a FILE for its digest, and keeps the bytes of those that are looked into."""
-    if entry.kind is not Kind.FILE or not isinstance(entry.source, StreamSource):
-        return entry, None
-    content = hashlib.sha256()
-    keep = entry.path in KEPT and entry.size <= MAX_KEPT
-    kept = []
-    while data := entry.source.read(CHUNK):
-        content.update(data)
-        if keep:
-            kept.append(data)
-    return entry._replace(source=BytesSource(b"".join(kept)) if keep else None), content.digest()
-
-
-def _kept(entry: Entry) -> bytes:
+def _kept(entry: Entry, sha256: bytes | None) -> BytesSource | None:
+    """The bytes of a file that is looked into. Raises SourceChanged when they are not those of ``sha256``."""
     if entry.path not in KEPT or entry.kind is not Kind.FILE or entry.size > MAX_KEPT:
-        return b""
+        return None
     match entry.source:
-        case BytesSource(data):
-            return data
+        case BytesSource():
+            return entry.source
         case FileSource(path):
             with open(path, "rb") as file:
-                return file.read(MAX_KEPT)
+                data = file.read(MAX_KEPT)
+            if hashlib.sha256(data).digest() != sha256:
+                raise SourceChanged(path)
+            return BytesSource(data)
         case _:
-            return b""
+            return None
+
+
+def lasting(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """The same entries; the bytes of streamed files that an index keeps are read before they pass by."""
+    for entry in entries:
+        if entry.path in KEPT and isinstance(entry.source, StreamSource) and entry.size <= MAX_KEPT:
+            yield entry._replace(source=BytesSource(b"".join(iter(partial(entry.source.read, CHUNK), b""))))
+        else:
+            yield entry
+
+
+def index_archive(entries: Iterable[Entry], path: str, below: Callable[[], Tree]) -> None:
+    """Writes an index by reading every file of ``entries``, without packing or unpacking."""
+    with Indexer(path, below) as indexer:
+        for entry in lasting(entries):
+            content = hashlib.sha256()
+            match entry.source:
+                case BytesSource(data):
+                    content.update(data)
+                case StreamSource(read):
+                    while data := read(CHUNK):
+                        content.update(data)
+                case _:
+                    pass
+            indexer.add(entry, content.digest() if entry.kind is Kind.FILE else None)
+        indexer.finish()
 
 
 class Replay:
@@ -163,12 +187,11 @@ class Replay:
             del self._entries[name]
         self._opaque = {name for name in self._opaque if name != path and not name.startswith(prefix)}
 
-    def write(self, path: str) -> None:
-        with Indexer(path) as indexer:
-            if b"" in self._opaque:
-                indexer.add(Entry(b"", Kind.OPAQUE), None)
-            for name in sorted(self._entries, key=sort_key):
-                indexer.add(*self._entries[name])
-                if name in self._opaque:
-                    indexer.add(Entry(name, Kind.OPAQUE), None)
-            indexer.finish()
+    def result(self) -> Iterator[tuple[Entry, bytes | None]]:
+        """What it came to, in order."""
+        if b"" in self._opaque:
+            yield Entry(b"", Kind.OPAQUE), None
+        for name in sorted(self._entries, key=sort_key):
+            yield self._entries[name]
+            if name in self._opaque and self._entries[name][0].kind is Kind.DIRECTORY:
+                yield Entry(name, Kind.OPAQUE), None

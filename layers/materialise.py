@@ -10,7 +10,7 @@ from layers.leases import remove_tree
 from layers.records import BlobRecord, LayerRecord
 from layers.storecontext import StoreContext
 from layers.tarstream import TarStream
-from layers.view import Directory, LayerFiles, Stack
+from layers.view import LayerFiles, Stack
 from layers.workspace import Workspace, make_root
 
 
@@ -69,8 +69,10 @@ class Materialiser:
         record = self._context.record(layer)
         index = self._open_index(layer) if record.indexed else None
         if contents or (index is None and record.snapshot):
+            from layers.snapshots import Snapshot
+
             path = self.snapshot(layer, progress)
-            return Directory(path, self._context.files, self._context.clock, index)
+            return Snapshot(path, self._context.files, self._context.clock, index)
         return index if index is not None else self._index(layer, progress)
 
     def _open_index(self, layer: LayerId) -> Index:
@@ -91,9 +93,8 @@ class Materialiser:
             if not record.indexed:
                 temporary = context.lease.temporary("index")
                 try:
-                    below = self.tree(record.below, contents=False)
                     with open_blob(context, record, progress) as stream:
-                        index_archive(read_tar(stream.read), temporary, below)
+                        index_archive(read_tar(stream.read), temporary, lambda: self.tree(record.below, contents=False))
                         stream.drain()
                     with context.placing():
                         context.place(temporary, context.index_path(layer))

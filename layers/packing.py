@@ -36,15 +36,18 @@ class Packer:
         self, entries: Iterable[Entry], below: Rootfs, compression: "Compression", progress: Progress | None = None
     ) -> LayerId:
         from layers.compress import writer_id
-        from layers.indexing import Indexer
+        from layers.indexing import Indexer, lasting
         from layers.pack import pack
 
         context = self._context
         context.hold(below)
         temporary = context.lease.temporary("index")
         try:
-            with Indexer(temporary) as index, context.blobs.writer() as writer:
-                packed = pack(entries, _told(writer, progress), compression, seen=index.add)
+            with (
+                Indexer(temporary, lambda: self._materialiser.tree(below, contents=False)) as index,
+                context.blobs.writer() as writer,
+            ):
+                packed = pack(lasting(entries), _told(writer, progress), compression, seen=index.add)
                 index.finish()
                 writer.commit(packed.blob, packed.blob_size)
             blob = BlobRecord(

@@ -263,6 +263,8 @@ class Store:
 
     def tag(self, image: Digest, name: str) -> None:
         """Gives an image a further name; takes it from the image that had it. Raises NotInStore."""
+        if name in self._existing(image).names:
+            return
         with self._context.database.transaction():
             self._existing(image)
             self._images.tag(image, name)

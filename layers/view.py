@@ -4,30 +4,13 @@ A path is followed part by part through the directories of the layers that make 
 followed by the kernel.
 """
 
-import hashlib
-import os
-import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from layers.entry import Entry, FileSource, Kind
+from layers.entry import Entry, Kind
 from layers.errors import StoreError
-from layers.filedigests import FileDigests, stat_key
-from layers.index import Found, Index
+from layers.index import Found
 from layers.tree import resolve
-
-OVERLAY_XATTRS = (b"user.overlay.", b"trusted.overlay.")
-_OPAQUE = "user.overlay.opaque"
-_NOTHING_THERE = (FileNotFoundError, NotADirectoryError)
-
-_KINDS = {
-    stat.S_IFREG: Kind.FILE,
-    stat.S_IFDIR: Kind.DIRECTORY,
-    stat.S_IFLNK: Kind.SYMLINK,
-    stat.S_IFCHR: Kind.CHAR,
-    stat.S_IFBLK: Kind.BLOCK,
-    stat.S_IFIFO: Kind.FIFO,
-}
 
 ROOT = Entry(b"", Kind.DIRECTORY, 0o755)
 
@@ -39,92 +22,8 @@ class LayerFiles(Protocol):
 
     def children(self, path: bytes) -> Sequence[Found]: ...
 
-
-class Directory:
-    """A snapshot: a directory in overlay format. With ``index``, digests come from there."""
-
-    def __init__(self, root: str, digests: FileDigests, clock: Callable[[], float], index: Index | None = None) -> None:
-        self._root = os.fsencode(root)
-        self._digests = digests
-        self._clock = clock
-        self._index = index
-
-    def get(self, path: bytes) -> Found | None:
-        try:
-            return self._found(path)
-        except _NOTHING_THERE:
-            return None
-
-    def children(self, path: bytes) -> list[Found]:
-        try:
-            names = sorted(os.listdir(os.path.join(self._root, path)))
-        except _NOTHING_THERE:
-            return []
-        found = (self._found(path + b"/" + name if path else name) for name in names)
-        return [one for one in found if one is not None]
-
-    def _found(self, path: bytes) -> Found | None:
-        host = os.path.join(self._root, path)
-        status = os.lstat(host)
-        kind = _KINDS.get(stat.S_IFMT(status.st_mode))
-        if kind is None:
-            return None  # a socket: no layer can hold it
-        device = None
-        link = None
-        if kind in {Kind.CHAR, Kind.BLOCK}:
-            device = (os.major(status.st_rdev), os.minor(status.st_rdev))
-            if kind is Kind.CHAR and device == (0, 0):
-                return Found(Entry(path, Kind.WHITEOUT))
-        elif kind is Kind.SYMLINK:
-            link = os.readlink(host)
-        names = os.listxattr(host, follow_symlinks=False)
-        xattrs: tuple[tuple[bytes, bytes], ...] = ()
-        opaque = False
-        if names:
-            opaque = _OPAQUE in names and os.getxattr(host, _OPAQUE, follow_symlinks=False) == b"y"
-            xattrs = _xattrs(host, names)
-        return Found(
-            Entry(
-                path,
-                kind,
-                stat.S_IMODE(status.st_mode),
-                status.st_uid,
-                status.st_gid,
-                status.st_mtime_ns,
-                status.st_size if kind is Kind.FILE else 0,
-                link,
-                device,
-                xattrs,
-                FileSource(host) if kind is Kind.FILE else None,
-            ),
-            opaque,
-        )
-
-    def sha256(self, path: bytes) -> bytes:
-        """Of the regular file at ``path``."""
-        if self._index is not None:
-            known = self._index.get(path)
-            if known is not None and known.sha256 is not None:
-                return known.sha256
-        before = int(self._clock() * 1e9)
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-        host = os.path.join(self._root, path)
-        key = stat_key(os.lstat(host))
-        digest = self._digests.get_many((key,)).get(key)
-        if digest is None:
-            with open(os.open(host, flags), "rb", buffering=0) as file:
-                digest = hashlib.file_digest(file, "sha256").digest()
-            self._digests.remember(key, digest, before)
-        return digest
-
-
-def _xattrs(host: bytes, names: Sequence[str]) -> tuple[tuple[bytes, bytes], ...]:
-    encoded = sorted(map(os.fsencode, names))
-    return tuple(
-        (name, os.getxattr(host, name, follow_symlinks=False))
-        for name in encoded
-        if not name.startswith(OVERLAY_XATTRS)
-    )
+    def sha256(self, path: bytes) -> bytes | None:
+        """Raw digest of the FILE at ``path``; None when only ``Found`` could have it."""
 
 
 class _Place(NamedTuple):
@@ -169,10 +68,10 @@ class Stack:
             raise StoreError(f"{path.decode(errors='backslashreplace')} is not a file of this root filesystem")
         if place.found.sha256 is not None:
             return place.found.sha256
-        layer = self._layers[place.layer]
-        if not isinstance(layer, Directory):
+        digest = self._layers[place.layer].sha256(place.found.entry.path)
+        if digest is None:
             raise StoreError(f"the index of a layer has no digest of {path.decode(errors='backslashreplace')}")
-        return layer.sha256(place.found.entry.path)
+        return digest
 
     def _place(self, path: bytes) -> _Place | None:
         """Where ``path`` comes from; None when it is not there or deleted."""
