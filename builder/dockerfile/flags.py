@@ -7,6 +7,9 @@ from typing import NamedTuple
 from builder.dockerfile.words import SPACE
 
 
+_BLANKS = "\t\n\v\f\r "
+
+
 class FlagWord(NamedTuple):
     """``word`` with quotes and escapes removed; ``offset`` and ``width`` say where it stands in the value."""
 
@@ -89,7 +92,7 @@ def split_flags(value: str, escape: str) -> SplitFlags:
     flags: list[FlagWord] = []
     at = 0
     while True:
-        while value[at : at + 1] != "" and value[at] in SPACE:
+        while value[at : at + 1] != "" and value[at] in _BLANKS:
             at += 1
         if not value.startswith("--", at):
             break
@@ -119,7 +122,7 @@ def _read_word(value: str, at: int, escape: str) -> tuple[str, int]:
                 out.append(char)
         elif char in "'\"":
             quote = char
-        elif char in SPACE:
+        elif char in _BLANKS:
             return "".join(out), at - 1
         else:
             out.append(char)

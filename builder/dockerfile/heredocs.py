@@ -76,4 +76,4 @@ def split_keyword(text: str) -> tuple[str, str]:
     """The instruction's name in capitals and the rest."""
     stripped = text.strip(SPACE)
     end = next((at for at, char in enumerate(stripped) if char in "\t\v\f\r "), len(stripped))
-    return stripped[:end].upper(), stripped[end:].strip(SPACE)
+    return stripped[:end].upper(), stripped[end:].lstrip("\t\v\f\r ")

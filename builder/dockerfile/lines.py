@@ -22,7 +22,7 @@ MAX_LINE = 65_535
 
 _SENTINEL = "\0"
 _BLANKS = "\t\v\f\r "
-_ODD_SPACE = {ord(char): 0x10F000 + ord(char) for char in SPACE + "\x1c\x1d\x1e\x1f" if char not in "\n" + _BLANKS}
+_ODD_SPACE = {ord(char): 0x100000 + ord(char) for char in SPACE + "\x1c\x1d\x1e\x1f" if char not in "\n" + _BLANKS}
 _ODD_SPACE_BACK = {to: char for char, to in _ODD_SPACE.items()}
 
 
@@ -154,7 +154,7 @@ def _structure(plain: str) -> list[dict[str, Any]]:
 def _logical_line(found: _Joined, entry: dict[str, Any], path: str) -> LogicalLine:
     if (entry["startline"] - 1, entry["endline"] - 1) != (found.first, found.last):
         raise AssertionError(f"{path}: two readers disagree about the instruction on line {found.first + 1}")
-    value = entry["value"].strip(_BLANKS).removesuffix(_SENTINEL).translate(_ODD_SPACE_BACK).strip(SPACE)
+    value = entry["value"].strip(_BLANKS).removesuffix(_SENTINEL).translate(_ODD_SPACE_BACK).rstrip(SPACE)
     keyword = entry["instruction"].removesuffix(_SENTINEL).translate(_ODD_SPACE_BACK)
     last = found.last + sum(body.text.count("\n") + 1 for body in found.heredocs)
     span = Span(path, found.first + 1, last + 1)
@@ -238,7 +238,7 @@ class _Reader:
                     hole = self.at + 1
                 self.at += 1
             if self.at == len(self.lines):
-                self.at = last + 1
+                last = self.at - 1
                 break
             last = self.at
             self.at += 1
