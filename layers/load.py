@@ -5,7 +5,7 @@ come without a digest. What an image lacks is found before its first blob is sto
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -104,16 +104,30 @@ def _from_layout(files: ImageFiles, reference: str | None, platform: Platform) -
 
 
 def _referred(entry: Descriptor, annotations: Mapping[str, str], reference: str) -> bool:
-    name = annotations.get(IMAGE_NAME)
-    return reference in {str(entry.digest), name, annotations.get(REF_NAME)} or (
-        name is not None and full_name(name) == full_name(reference)
-    )
+    given = {annotations.get(IMAGE_NAME), annotations.get(REF_NAME)} - {None}
+    return reference in {str(entry.digest), *given} or _same(reference, given)
+
+
+def _same(reference: str, names: Iterable[str | None]) -> bool:
+    """Whether one of the names is the one meant: ``debian`` for ``docker.io/library/debian:latest``."""
+    try:
+        wanted = full_name(reference)
+    except ValueError:
+        return False
+    return wanted in (_full(name) for name in names if name is not None)
+
+
+def _full(name: str) -> str:
+    try:
+        return full_name(name)
+    except ValueError as error:
+        raise InvalidImage(f"{error} (the archive calls one so)") from error
 
 
 def _names(annotations: Mapping[str, str]) -> tuple[str, ...]:
     """containerd's annotation holds a name; the OCI one may, or only a tag, which names nothing by itself."""
     name = annotations.get(IMAGE_NAME) or annotations.get(REF_NAME, "")
-    return (full_name(name),) if "/" in name or ":" in name or IMAGE_NAME in annotations else ()
+    return (_full(name),) if "/" in name or ":" in name or IMAGE_NAME in annotations else ()
 
 
 def _manifest(files: ImageFiles, entry: Descriptor, platform: Platform, depth: int) -> Manifest:
@@ -154,7 +168,7 @@ def _from_manifest(files: ImageFiles, manifest: Manifest) -> _Found:
 
 
 def _called(image: SavedImage, reference: str | None) -> bool:
-    return reference is None or full_name(reference) in map(full_name, image.tags)
+    return reference is None or _same(reference, image.tags)
 
 
 def _from_saved(files: ImageFiles, image: SavedImage) -> _Found:
@@ -165,7 +179,7 @@ def _from_saved(files: ImageFiles, image: SavedImage) -> _Found:
         _Blob(name, digest, files.size(name) or 0, None)
         for name, digest in zip(image.layers, image.layer_digests, strict=True)
     )
-    return _Found(raw, layers, tuple(full_name(tag) for tag in image.tags))
+    return _Found(raw, layers, tuple(_full(tag) for tag in image.tags))
 
 
 # into the store

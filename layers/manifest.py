@@ -4,6 +4,7 @@ Their digest is that of ``raw``, the bytes they were read from or written as; th
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple, Self
 
 from layers import media
@@ -168,17 +169,24 @@ def descriptor_document(descriptor: Descriptor) -> dict[str, Any]:
 def encode_manifest(
     config: Descriptor, layers: Sequence[Descriptor], annotations: Sequence[tuple[str, str]] = ()
 ) -> Manifest:
-    """An OCI manifest as BuildKit writes it: indented by two blanks, ``layers`` null when there are none."""
+    """An OCI manifest as BuildKit writes it: indented by two blanks, ``layers`` null when there are none.
+
+    Layers get OCI's media types, also those that came with Docker's.
+    """
+    blobs = tuple(
+        replace(layer, media_type=media.oci_layer(media.compression_of(layer.media_type)), platform=None)
+        for layer in layers
+    )
     document: dict[str, Any] = {
         "schemaVersion": 2,
         "mediaType": media.OCI_MANIFEST,
         "config": descriptor_document(config),
-        "layers": [descriptor_document(layer) for layer in layers] or None,
+        "layers": [descriptor_document(blob) for blob in blobs] or None,
     }
     if annotations:
         document["annotations"] = dict(sorted(annotations))
     raw = dumps(document, indent=2)
-    return Manifest(raw, media.OCI_MANIFEST, config, tuple(layers), tuple(annotations))
+    return Manifest(raw, media.OCI_MANIFEST, config, blobs, tuple(annotations))
 
 
 def encode_index(manifests: Sequence[Descriptor], *, indent: int | None = 2) -> Index:

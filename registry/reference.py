@@ -1,7 +1,6 @@
 """Image references: ``[host[:port]/]repository[:tag][@digest]``, with Docker's defaults. Pure.
 
-Grammar and defaults are those of the distribution project's reference package (its reference.go and normalize.go),
-which Docker, containerd and BuildKit share.
+Errors are worded as those of the distribution project's reference package, which Docker and BuildKit show.
 """
 
 import re
@@ -9,17 +8,10 @@ from typing import NamedTuple, Self
 
 from layers.digest import Digest
 from layers.errors import PybuildError
-from layers.names import DEFAULT_HOST, DEFAULT_TAG, OFFICIAL, split_host
+from layers.names import DEFAULT_HOST, DEFAULT_TAG, GRAMMAR, OFFICIAL, split_host
 
 _MAX_REPOSITORY = 255
 
-_LABEL = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
-_HOST = rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?"
-_COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
-_REPOSITORY = rf"{_COMPONENT}(?:/{_COMPONENT})*"
-_TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
-_DIGEST = r"[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}"
-_GRAMMAR = rf"(?:({_HOST})/)?({_REPOSITORY})(?::({_TAG}))?(?:@({_DIGEST}))?\Z"
 _IDENTIFIER = r"[a-f0-9]{64}\Z"
 
 
@@ -49,8 +41,8 @@ class Reference(NamedTuple):
         repository = rest.partition(":")[0]
         if repository.lower() != repository:
             raise InvalidReference(text, f"invalid reference format: repository name ({repository}) must be lowercase")
-        found = re.match(_GRAMMAR, f"{host}/{rest}")
-        if found is None or found[1] is None:
+        found = re.match(GRAMMAR, f"{host}/{rest}")
+        if found is None:
             raise InvalidReference(text, "invalid reference format")
         if len(found[2]) > _MAX_REPOSITORY:
             raise InvalidReference(text, f"repository name must not be more than {_MAX_REPOSITORY} characters")

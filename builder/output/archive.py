@@ -1,12 +1,10 @@
 """Images as layers with a manifest: ``type=oci`` (a tar or a layout directory) and ``type=docker`` (a tar)."""
 
-from dataclasses import replace
 from pathlib import Path
 
 from builder.output.target import Finished, OutputError, Progress, check_directory, check_file, opened
 from layers import gotime, media
 from layers.compress import Compression
-from layers.digest import LayerId
 from layers.dockerarchive import write_docker_archive
 from layers.image import Descriptor, ImageConfig
 from layers.manifest import describe, encode_manifest
@@ -16,9 +14,9 @@ from registry.reference import Reference
 
 
 def output_image(image: Finished, store: Store, compression: Compression) -> OutputImage:
-    """The image with its manifest; layers without a blob are packed. Media types are OCI's, whatever a base had."""
+    """The image with its manifest; layers without a blob are packed."""
     config = describe(image.config, media.OCI_CONFIG)
-    layers = [_layer(store, layer, clamp, compression) for layer, clamp in zip(image.rootfs, image.clamps, strict=True)]
+    layers = [store.blob(layer, clamp, compression) for layer, clamp in zip(image.rootfs, image.clamps, strict=True)]
     seconds = image.created if image.epoch is None else image.epoch
     return OutputImage(
         config=image.config,
@@ -27,11 +25,6 @@ def output_image(image: Finished, store: Store, compression: Compression) -> Out
         names=image.names,
         created=gotime.from_seconds(int(seconds), whole=True),
     )
-
-
-def _layer(store: Store, layer: LayerId, clamp: int | None, compression: Compression) -> Descriptor:
-    blob = store.blob(layer, clamp, compression)
-    return replace(blob, media_type=media.oci_layer(media.compression_of(blob.media_type)), platform=None)
 
 
 class OciArchive:

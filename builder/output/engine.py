@@ -20,7 +20,6 @@ _PING_SECONDS = 10
 _ANSWER_SECONDS = 600
 """How long the engine may take to unpack what it was sent."""
 _MAX_ANSWER = 1 << 20
-_PIECE = 1 << 18
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -105,24 +104,17 @@ class Engine:
 
 
 class _Chunks:
-    """A body in HTTP/1.1 chunks, gathered to a useful size: a tar comes in many small writes."""
+    """A body in HTTP/1.1 chunks, one for each write: archives come in large pieces."""
 
     def __init__(self, connection: http.client.HTTPConnection) -> None:
         self._connection = connection
-        self._waiting = bytearray()
 
     def write(self, data: bytes | memoryview) -> None:
-        self._waiting += data
-        if len(self._waiting) >= _PIECE:
-            self._flush()
-
-    def _flush(self) -> None:
-        if self._waiting:
-            self._connection.send(b"%x\r\n%b\r\n" % (len(self._waiting), bytes(self._waiting)))
-            self._waiting.clear()
+        self._connection.send(b"%x\r\n" % len(data))
+        self._connection.send(data)
+        self._connection.send(b"\r\n")
 
     def end(self) -> None:
-        self._flush()
         self._connection.send(b"0\r\n\r\n")
 
 

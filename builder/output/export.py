@@ -18,7 +18,7 @@ from builder.plan.graph import ImageOp, Plan
 from builder.settings import BuildRequest, OutputSpec
 from layers import compress
 from layers.compress import Compression
-from layers.digest import BlobDigest, LayerId, Rootfs
+from layers.digest import LayerId, Rootfs
 from layers.errors import PybuildError
 from layers.image import Descriptor
 from layers.store import Store, StoredImage
@@ -29,7 +29,7 @@ Clock = Callable[[], float]
 class ExportResult(NamedTuple):
     """Of the first output that has a manifest; None when there is none (no output, or only file trees)."""
 
-    manifest_digest: BlobDigest | None = None
+    manifest_digest: str | None = None
     descriptor: Descriptor | None = None
 
 
@@ -195,15 +195,5 @@ def write_image(
         progress.report()
         reporter.phase("output", False, what)
         if descriptor is not None and result.descriptor is None:
-            result = ExportResult(descriptor.digest, descriptor)
+            result = ExportResult(str(descriptor.digest), descriptor)
     return result
-
-
-def export_stored(
-    stored: StoredImage, spec: OutputSpec, store: Store, docker_host: str, reporter: Reporter
-) -> ExportResult:
-    """An image of the store, under its names (``pybuild save``)."""
-    target = make_target(spec, docker_host)
-    target.check()
-    image = Finished(stored.config, stored.rootfs, stored.clamps, stored.names, stored.created_at)
-    return write_image(image, [(spec, target)], store, reporter)
