@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import click
 
-from builder.cli.session import OutputClosed, Session, Terminated, unwinding
+from builder.cli.session import Session, Terminated, nobody_reads, unwinding
 from builder.errors import Cancelled
 from builder.settings import FlagError
 from layers.errors import PybuildError
@@ -103,14 +103,14 @@ def _ended(error: BaseException, session: Session) -> int:
         case click.ClickException():
             error.show()
             code = error.exit_code
-        case OutputClosed():
-            code = _SIGPIPE
         case Terminated():
             code = 128 + error.number
         case KeyboardInterrupt() | click.Abort():
             code = 130
         case PybuildError():
             code = _failed(error, session)
+        case BrokenPipeError() if nobody_reads():
+            code = _SIGPIPE
         case OSError():
             code = _failed(PybuildError(os_message(error), code="os"), session, cause=error)
         case _:

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 
@@ -14,7 +14,6 @@ from builder.cli.session import Session, current_host, say
 from builder.cli.sources import check_contexts, read_files
 from builder.report.hub import Hub
 from builder.settings import BuildRequest, FlagError, Flags, Host, absolute, from_flags
-from layers.image import Descriptor
 
 
 @click.command("build", cls=StrictCommand, context_settings={"help_option_names": ["-h", "--help"]})
@@ -81,14 +80,6 @@ def _check_standard_output(request: BuildRequest, *, quiet: bool) -> None:
         )
 
 
-class Built(NamedTuple):
-    """What ``--metadata-file`` tells of."""
-
-    image_id: str
-    names: tuple[str, ...]
-    descriptor: Descriptor | None
-
-
 def _build(
     session: Session, request: BuildRequest, mode: str, environ: Mapping[str, str], files: Mapping[str, str]
 ) -> None:
@@ -104,8 +95,7 @@ def _build(
         if "iidfile" in files:
             write_file(files["iidfile"], iid_text(result.image_id))
         if "metadata_file" in files:
-            descriptor = result.export.descriptor
-            write_file(files["metadata_file"], metadata_text(Built(result.image_id, result.names, descriptor)))
+            write_file(files["metadata_file"], metadata_text(result))
     if mode == "quiet":
         say(result.image_id)
 

@@ -230,7 +230,7 @@ def prune(root: str | None, everything: bool) -> None:
     ):
         if count:
             say(f"Removed {what}: {count}")
-    say(f"Freed: {size(report.freed)}")
+    say(f"Freed: {size(report.bytes)}")
 
 
 def size(count: int) -> str:

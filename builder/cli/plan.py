@@ -1,6 +1,5 @@
 """``pybuild plan``."""
 
-import json
 from typing import Any
 
 import click
@@ -24,4 +23,4 @@ def plan(session: Session, /, **given: Any) -> None:
     from builder.plan.render import plan_json, plan_text
 
     made, states = api.plan(request)
-    say(json.dumps(plan_json(made, states), indent=2) if given["as_json"] else plan_text(made, states).rstrip("\n"))
+    say((plan_json if given["as_json"] else plan_text)(made, states).rstrip("\n"))

@@ -15,10 +15,6 @@ from builder.settings import Host
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class OutputClosed(Exception):
-    """Whoever read standard output went away: there is nobody to tell."""
-
-
 class Terminated(KeyboardInterrupt):
     """SIGTERM or SIGHUP came while nothing could be cancelled in an orderly way."""
 
@@ -93,11 +89,20 @@ def current_host() -> Host:
 
 
 def say(text: str) -> None:
-    """One line of a command's answer, to standard output. Raises OutputClosed."""
-    try:
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
-    except BrokenPipeError as error:
+    """One line of a command's answer, to standard output."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def nobody_reads() -> bool:
+    """Whether standard output is a pipe whose reader went away. If so, nothing more is written to it."""
+    import select
+
+    number = sys.stdout.fileno()
+    poll = select.poll()
+    poll.register(number, 0)
+    gone = any(event & select.POLLERR for _, event in poll.poll(0))
+    if gone:
         # What is still buffered would fail again when Python exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise OutputClosed from error
+        os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), number)
+    return gone
