@@ -31,23 +31,23 @@ class FileDigests:
 
     def get_many(self, keys: Iterable[StatKey]) -> dict[StatKey, bytes]:
         """Raw SHA-256 of those that are known."""
-        wanted: dict[int, dict[int, StatKey]] = {}
+        wanted: dict[int, dict[int, list[StatKey]]] = {}
         found = {}
         for key in keys:
             digest = self._pending.get(key)
             if digest is not None:
                 found[key] = digest
             else:
-                wanted.setdefault(key[0], {})[_signed(key[1])] = key
+                wanted.setdefault(key[0], {}).setdefault(_signed(key[1]), []).append(key)
         for device, by_inode in wanted.items():
             for marks, part in batches(tuple(by_inode)):
                 for inode, size, mtime_ns, ctime_ns, digest in self._database.all(
                     f"SELECT ino, size, mtime_ns, ctime_ns, sha256 FROM files WHERE dev = ? AND ino IN ({marks})",  # noqa: S608 - question marks only
                     (_signed(device), *part),
                 ):
-                    key = by_inode[inode]
-                    if (size, mtime_ns, ctime_ns) == (key[2], _signed(key[3]), _signed(key[4])):
-                        found[key] = digest
+                    for key in by_inode[inode]:
+                        if (size, mtime_ns, ctime_ns) == (key[2], _signed(key[3]), _signed(key[4])):
+                            found[key] = digest
         return found
 
     def put_many(self, found: Mapping[StatKey, bytes], scanned_ns: int) -> None:
