@@ -13,9 +13,6 @@ import stat
 from builder.sandbox import kernel, stubs
 from builder.sandbox.job import EMPTY, Job
 from builder.sandbox.kernel import (
-    CLONE_NEWIPC,
-    CLONE_NEWNS,
-    CLONE_NEWUTS,
     MS_NOEXEC,
     MS_NOSUID,
     MS_RDONLY,
@@ -24,7 +21,7 @@ from builder.sandbox.kernel import (
     bind,
     mount,
 )
-from builder.sandbox.stage import FILES, ROOT, SAFE, SYS
+from builder.sandbox.stage import FILES, ROOT, SAFE, SYS, Surroundings
 
 UMASK = 0o022
 
@@ -57,19 +54,18 @@ _MASKED = (
 )
 
 
-def set_up(job: Job, extra_namespaces: int, watcher: int, made: list[stubs.Stub]) -> None:
+def set_up(job: Job, surroundings: Surroundings, unmounts: kernel.Unmounts, made: list[stubs.Stub]) -> int:
     """From the helper's surroundings to the command's, up to its directory. Notes in ``made`` what to remove later.
 
-    ``watcher`` becomes readable when the root is unmounted. Raises OSError.
+    Returns the number by which ``unmounts`` knows the root. Raises OSError.
     """
     os.umask(0)
-    kernel.unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | extra_namespaces)
+    kernel.unshare(surroundings.namespaces)
     kernel.new_session_keyring()
     kernel.set_hostname(job.hostname)
     _enter_directory(job.directory)
     mount(b"overlay", ROOT, b"overlay", 0, job.options)
-    if watcher >= 0:
-        kernel.watch_unmount(watcher, ROOT)
+    watch = unmounts.watch(ROOT)
     _write_files(job)
     old_root = os.open(b"/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     _enter_directory(ROOT)
@@ -88,9 +84,10 @@ def set_up(job: Job, extra_namespaces: int, watcher: int, made: list[stubs.Stub]
     _enter_directory(job.cwd)
     # A path outside of the root reads "(unreachable)/...", which the C library refuses.
     os.getcwd()
+    return watch
 
 
-def become(job: Job, stdio: tuple[int, int, int]) -> None:
+def become(job: Job, surroundings: Surroundings, stdio: tuple[int, ...]) -> None:
     """The command's descriptors, filter and identity. Raises OSError."""
     os.setsid()
     for number, descriptor in enumerate(stdio):
@@ -101,7 +98,7 @@ def become(job: Job, stdio: tuple[int, int, int]) -> None:
     os.umask(UMASK)
     if job.seccomp is not None:
         kernel.set_filter(job.seccomp)
-    kernel.limit_capabilities(job.capabilities)
+    kernel.limit_capabilities(job.capabilities, surroundings.capabilities)
     os.setgroups(job.groups)
     os.setresgid(job.gid, job.gid, job.gid)
     os.setresuid(job.uid, job.uid, job.uid)

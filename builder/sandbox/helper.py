@@ -1,13 +1,13 @@
-"""The helper: a family of processes per build, the only ones that fork. Standard library only, one thread each.
+"""The helper: two processes per build, the only ones that fork. Standard library only, one thread each.
 
 ::
 
-    pybuild ── launcher ── keeper (pid 1 of the build's pid namespace) ─┬─ supervisor ── command (pid 1 of its own)
-                                                                        └─ supervisor ── ...
+    pybuild ── launcher ── keeper (pid 1 of the build's pid namespace) ─┬─ command (pid 1 of its own)
+                                                                        └─ command ...
 
 The parent sends the keeper one message per command, with descriptors: the job, the command's control socket, its
-standard output and error. The keeper forks a supervisor, which forks the command, waits for its end or for a word to
-kill it, clears up, and answers on the control socket.
+standard output and error. The keeper forks the command, waits for its end or for a word to kill it, clears up, and
+answers on the control socket.
 
 Nothing outlives the parent, however it dies. The keeper ends at the end of file on its socket, or by SIGKILL when the
 launcher dies; with it the kernel kills all of its pid namespace, and with that all mount namespaces in it go away. No
@@ -25,9 +25,13 @@ import socket
 from builder.sandbox import enter, kernel, stage, stubs
 from builder.sandbox.job import DESCRIPTORS, READY, Answer, Job, read
 
-_UNMOUNT_SECONDS = 10.0
+_UNMOUNT_SECONDS = 10
 _FRAME = 4
-"""Bytes of the length in front of what a command-to-be tells its supervisor."""
+"""Bytes of the length in front of what a command-to-be tells the keeper."""
+_CHUNK = 1 << 16
+
+Frame = tuple[int, list[stubs.Stub], str | None]
+"""The watch on its root file system, the mount points that were made, why the command could not be started."""
 
 
 def main(descriptor: int) -> None:
@@ -50,122 +54,182 @@ def main(descriptor: int) -> None:
 
 def _keep(parent: socket.socket) -> None:
     kernel.die_with_parent(signal.SIGKILL)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # supervisors are reaped by the kernel
     try:
-        extra_namespaces = stage.prepare()
+        surroundings = stage.prepare()
     except OSError as error:
-        parent.send(str(error).encode())
+        parent.send(_text(error).encode())
         return
-    gc.disable()
+    gc.disable()  # it would copy the pages of every fork, for a process that holds next to nothing
     parent.send(READY)
-    while True:
-        message, descriptors, _, _ = socket.recv_fds(parent, 16, DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
-        if not message:
-            return
-        control = socket.socket(fileno=descriptors[1])
+    Keeper(parent, surroundings).serve()
+
+
+class _Step:
+    """A command that runs, as the keeper sees it."""
+
+    __slots__ = ("control", "end", "job", "pid", "report", "reported")
+
+    def __init__(self, control: socket.socket, job: Job) -> None:
+        self.control = control
+        self.job = job
+        self.pid = -1
+        self.end = -1
+        """A pidfd."""
+        self.report = -1
+        self.reported = bytearray()
+
+    def close(self) -> None:
+        self.control.close()
+        for descriptor in (self.end, self.report):
+            if descriptor >= 0:
+                os.close(descriptor)
+
+
+class Keeper:
+    """Forks commands and looks after them, all from one loop."""
+
+    def __init__(self, parent: socket.socket, surroundings: stage.Surroundings) -> None:
+        self._parent = parent
+        self._surroundings = surroundings
+        self._unmounts = kernel.Unmounts()
+        self._steps: dict[int, _Step] = {}
+        """By each descriptor that is polled for them."""
+        self._unmounting: dict[int, tuple[_Step, list[stubs.Stub], Answer]] = {}
+        """Commands that have ended, by the watch on their root file system, which is not gone yet."""
+        self._poll = select.poll()
+        self._poll.register(parent, select.POLLIN)
+        self._poll.register(self._unmounts.descriptor, select.POLLIN)
+
+    def serve(self) -> None:
+        """Until the parent closes its socket, or dies."""
+        while True:
+            events = self._poll.poll(_UNMOUNT_SECONDS * 1000 if self._unmounting else None)
+            if not events:
+                self._give_up_unmounting()
+            ready = [descriptor for descriptor, _ in events]
+            for descriptor in ready:
+                if step := self._steps.get(descriptor):
+                    self._attend(step, descriptor)
+            self._look_for_unmounts()
+            # Last, since it opens descriptors: their numbers must not be mistaken for those that were ready.
+            if self._parent.fileno() in ready:
+                message, received, _, _ = socket.recv_fds(self._parent, 16, DESCRIPTORS)
+                if not message:
+                    return
+                self._start(received)
+
+    def _start(self, received: list[int]) -> None:
+        step = _Step(socket.socket(fileno=received[1]), read(received[0]))
         try:
-            child = os.fork()
+            self._fork(step, received[2:])
         except OSError as error:
-            _answer(control, (None, None, f"fork: {error.strerror}"))
-            child = -1
-        if child == 0:
-            try:
-                parent.close()
-                _supervise(control, read(descriptors[0]), extra_namespaces, (descriptors[2], descriptors[3]))
-            finally:
-                os._exit(0)
-        control.close()
-        for descriptor in (descriptors[0], *descriptors[2:]):
-            os.close(descriptor)
+            self._finish(step, [], (None, None, _text(error)))
+        finally:
+            for descriptor in (received[0], *received[2:]):
+                os.close(descriptor)
+
+    def _fork(self, step: _Step, outputs: list[int]) -> None:
+        step.report, report_end = os.pipe()
+        stdin, stdin_end = os.pipe()
+        os.close(stdin_end)
+        try:
+            kernel.unshare(kernel.CLONE_NEWPID)
+            step.pid = os.fork()
+            if step.pid == 0:
+                _become(step.job, self._surroundings, self._unmounts, (stdin, *outputs), report_end)
+        finally:
+            kernel.enter_namespace(self._surroundings.pid_namespace, kernel.CLONE_NEWPID)
+            os.close(report_end)
+            os.close(stdin)
+        step.end = os.pidfd_open(step.pid)
+        for descriptor in (step.end, step.control.fileno(), step.report):
+            self._steps[descriptor] = step
+            self._poll.register(descriptor, select.POLLIN)
+
+    def _attend(self, step: _Step, descriptor: int) -> None:
+        if descriptor == step.report:
+            chunk = os.read(step.report, _CHUNK)
+            step.reported += chunk
+            if not chunk:
+                self._forget(step.report)
+        elif descriptor == step.control.fileno():
+            signal.pidfd_send_signal(step.end, signal.SIGKILL)
+            self._forget(descriptor)
+        else:
+            self._reap(step)
+
+    def _forget(self, descriptor: int) -> None:
+        if self._steps.pop(descriptor, None) is not None:
+            self._poll.unregister(descriptor)
+
+    def _reap(self, step: _Step) -> None:
+        """The end of a pid namespace's first process is the end of all of them, and of their mount namespace."""
+        _, status = os.waitpid(step.pid, 0)
+        code = os.waitstatus_to_exitcode(status)
+        while chunk := os.read(step.report, _CHUNK):
+            step.reported += chunk
+        for descriptor in (step.end, step.control.fileno(), step.report):
+            self._forget(descriptor)
+        frame = _last_frame(bytes(step.reported))
+        if frame is None:  # killed while it was being set up
+            self._finish(step, [], (None, -code, None))
+        elif frame[2] is not None:
+            self._finish(step, [], (None, None, frame[2]))
+        else:
+            # Seldom is it not gone yet: when something outside holds a file of it, as a descriptor sent over a socket.
+            self._unmounting[frame[0]] = (step, frame[1], (code, None, None) if code >= 0 else (None, -code, None))
+
+    def _look_for_unmounts(self) -> None:
+        for watch in self._unmounts.gone() & self._unmounting.keys():
+            self._finish(*self._unmounting.pop(watch))
+            self._unmounts.forget(watch)
+
+    def _give_up_unmounting(self) -> None:
+        for step, _, _ in self._unmounting.values():
+            text = f"the root file system is still in use {_UNMOUNT_SECONDS} s after the command's end"
+            self._finish(step, [], (None, None, text))
+        self._unmounting.clear()
+
+    def _finish(self, step: _Step, made: list[stubs.Stub], answer: Answer) -> None:
+        try:
+            stubs.remove(step.job.upper, made)
+        except OSError as error:
+            answer = (None, None, f"remove mount points: {_text(error)}")
+        step.control.send(marshal.dumps(answer))
+        step.close()
 
 
-def _supervise(control: socket.socket, job: Job, extra_namespaces: int, outputs: tuple[int, int]) -> None:
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    try:
-        answer = _run(control, job, extra_namespaces, outputs)
-    except OSError as error:
-        answer = (None, None, _text(error))
-    _answer(control, answer)
-
-
-def _answer(control: socket.socket, answer: Answer) -> None:
-    control.send(marshal.dumps(answer))
-
-
-def _run(control: socket.socket, job: Job, extra_namespaces: int, outputs: tuple[int, int]) -> Answer:
-    watcher = kernel.watch()
-    report, report_end = os.pipe()
-    stdin, stdin_end = os.pipe()
-    os.close(stdin_end)
-    kernel.unshare(kernel.CLONE_NEWPID)
-    child = os.fork()
-    if child == 0:
-        _become(job, extra_namespaces, watcher, (stdin, *outputs), report_end)
-    for descriptor in (report_end, stdin, *outputs):
-        os.close(descriptor)
-    data = _watch_over(child, control, report)
-    _, status = os.waitpid(child, 0)
-    code = os.waitstatus_to_exitcode(status)
-    # The end of a pid namespace's first process is the end of all of them, and of their mount namespace.
-    frame = _last_frame(data)
-    if frame is None:  # killed while it was being set up: nothing was run and the upper directory is of no use
-        return None, -code, None
-    made, error = frame
-    if error is not None:
-        return None, None, error
-    if not select.select((watcher,), (), (), _UNMOUNT_SECONDS)[0]:
-        return None, None, f"the root file system is still in use {_UNMOUNT_SECONDS:.0f} s after the command's end"
-    stubs.remove(job.upper, made)
-    return (code, None, None) if code >= 0 else (None, -code, None)
-
-
-def _watch_over(child: int, control: socket.socket, report: int) -> bytes:
-    """Waits for the child's end, killing it when told to. Returns what it reported before it became the command."""
-    data = bytearray()
-    child_end = os.pidfd_open(child)
-    poll = select.poll()
-    for descriptor in (child_end, control.fileno(), report):
-        poll.register(descriptor, select.POLLIN)
-    while True:
-        for descriptor, _ in poll.poll():
-            if descriptor == report:
-                chunk = os.read(report, 1 << 16)
-                data += chunk
-                if not chunk:
-                    poll.unregister(report)
-            elif descriptor == control.fileno():
-                signal.pidfd_send_signal(child_end, signal.SIGKILL)
-                poll.unregister(control.fileno())
-            else:
-                while chunk := os.read(report, 1 << 16):
-                    data += chunk
-                return bytes(data)
-
-
-def _become(job: Job, extra_namespaces: int, watcher: int, stdio: tuple[int, int, int], report: int) -> None:
+def _become(
+    job: Job,
+    surroundings: stage.Surroundings,
+    unmounts: kernel.Unmounts,
+    stdio: tuple[int, ...],
+    report: int,
+) -> None:
     """In the child: never returns."""
     made: list[stubs.Stub] = []
+    watch = -1
     try:
-        enter.set_up(job, extra_namespaces, watcher, made)
-        enter.become(job, stdio)
-        _write_frame(report, (made, None))
+        watch = enter.set_up(job, surroundings, unmounts, made)
+        enter.become(job, surroundings, stdio)
+        _write_frame(report, (watch, made, None))
         enter.execute(job)
     except OSError as error:
-        _write_frame(report, (made, _text(error)))
-    except Exception as error:  # this is all that will ever be heard of it
-        _write_frame(report, (made, f"{type(error).__name__}: {error}"))
+        _write_frame(report, (watch, made, _text(error)))
+    except Exception as error:  # whatever it is, this is all that will ever be heard of it
+        _write_frame(report, (watch, made, f"{type(error).__name__}: {error}"))
     finally:
         os._exit(127)
 
 
-def _write_frame(report: int, frame: tuple[list[stubs.Stub], str | None]) -> None:
+def _write_frame(report: int, frame: Frame) -> None:
     data = marshal.dumps(frame)
     data = len(data).to_bytes(_FRAME, "little") + data
     while data:
         data = data[os.write(report, data) :]
 
 
-def _last_frame(data: bytes) -> tuple[list[stubs.Stub], str | None] | None:
+def _last_frame(data: bytes) -> Frame | None:
     """None when there is no whole frame."""
     frame = None
     while len(data) >= _FRAME:

@@ -6,6 +6,7 @@ Used by the helper process, whose start-up counts: only ``ctypes`` and ``os`` ar
 import ctypes
 import errno
 import os
+import struct
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWCGROUP = 0x02000000
@@ -26,10 +27,9 @@ MS_STRICTATIME = 1 << 24
 
 MNT_DETACH = 2
 
-IN_UNMOUNT = 0x2000
-"""Sent whether asked for or not, when the watched inode's superblock goes away."""
-IN_DELETE_SELF = 0x400
-
+_IN_UNMOUNT = 0x2000
+"""Sent unasked."""
+_IN_DELETE_SELF = 0x400
 _PR_SET_PDEATHSIG = 1
 _PR_SET_SECCOMP = 22
 _PR_CAPBSET_READ = 23
@@ -97,6 +97,10 @@ def unshare(flags: int) -> None:
     _check(_libc.unshare(flags), "unshare")
 
 
+def enter_namespace(descriptor: int, flags: int) -> None:
+    _check(_libc.setns(descriptor, flags), "setns")
+
+
 def mount(source: bytes, target: bytes, kind: bytes, flags: int, data: bytes | None = None) -> None:
     name = (kind or source).decode(errors="replace")
     _check(_libc.mount(source, target, kind, flags, data), f"mount {name} on {target.decode(errors='replace')}")
@@ -133,13 +137,19 @@ def set_filter(program: bytes) -> None:
     _check(_libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, address, 0, 0), "load the seccomp filter")
 
 
-def limit_capabilities(mask: int) -> None:
-    """Drops from the bounding set whatever ``mask`` lacks, and empties the ambient set."""
+def count_capabilities() -> int:
+    """How many capabilities this kernel knows."""
     number = 0
     while _libc.prctl(_PR_CAPBSET_READ, number, 0, 0, 0) >= 0:
+        number += 1
+    return number
+
+
+def limit_capabilities(mask: int, count: int) -> None:
+    """Drops from the bounding set whatever of ``count`` ``mask`` lacks, and empties the ambient set."""
+    for number in range(count):
         if not mask >> number & 1:
             _check(_libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0), f"drop capability {number}")
-        number += 1
     _check(_libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0), "clear ambient capabilities")
 
 
@@ -162,14 +172,32 @@ def close_on_exec_from(first: int) -> None:
     _check(_libc.syscall(_SYS_CLOSE_RANGE, ctypes.c_uint(first), last, _CLOSE_RANGE_CLOEXEC), "close_range")
 
 
-def watch() -> int:
-    """A descriptor for ``watch_unmount``."""
-    return _check(_libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC), "inotify_init1")
+class Unmounts:
+    """Tells when superblocks are gone, which the end of a mount does not tell. One inotify instance (inotify(7))."""
 
+    def __init__(self) -> None:
+        self.descriptor = _check(_libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC), "inotify_init1")
+        self._gone: set[int] = set()
 
-def watch_unmount(watcher: int, path: bytes) -> None:
-    """Makes ``watcher`` readable once the superblock that ``path`` is on is gone."""
-    _check(_libc.inotify_add_watch(watcher, path, IN_DELETE_SELF), "inotify_add_watch")
+    def watch(self, path: bytes) -> int:
+        """A number that stands for the superblock of ``path``. May be called in a fork of the process that looks."""
+        return _check(_libc.inotify_add_watch(self.descriptor, path, _IN_DELETE_SELF), "inotify_add_watch")
+
+    def gone(self) -> set[int]:
+        """What is gone so far, but for what was forgotten."""
+        try:
+            data = os.read(self.descriptor, 1 << 16)
+        except BlockingIOError:
+            return self._gone
+        while data:
+            watch, mask, _, size = struct.unpack_from("iIII", data)
+            if mask & _IN_UNMOUNT:
+                self._gone.add(watch)
+            data = data[16 + size :]
+        return self._gone
+
+    def forget(self, watch: int) -> None:
+        self._gone.discard(watch)
 
 
 def open_read_only(path: bytes) -> int:

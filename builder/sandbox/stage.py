@@ -15,7 +15,9 @@ import os
 from builder.sandbox.job import EMPTY
 from builder.sandbox.kernel import (
     CLONE_NEWCGROUP,
+    CLONE_NEWIPC,
     CLONE_NEWNS,
+    CLONE_NEWUTS,
     MS_NODEV,
     MS_NOEXEC,
     MS_NOSUID,
@@ -25,6 +27,7 @@ from builder.sandbox.kernel import (
     MS_REMOUNT,
     MS_SLAVE,
     bind,
+    count_capabilities,
     mount,
     unshare,
 )
@@ -48,6 +51,19 @@ class Controller:
     def __init__(self, name: bytes, source: int) -> None:
         self.name = name
         self.source = source
+
+
+class Surroundings:
+    """What ``prepare`` found out and the steps need."""
+
+    __slots__ = ("capabilities", "namespaces", "pid_namespace")
+
+    def __init__(self, namespaces: int) -> None:
+        self.namespaces = namespaces
+        """Flags of the namespaces of a step, but for the one of pids."""
+        self.capabilities = count_capabilities()
+        self.pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY)
+        """This process's own."""
 
 
 def has_unified_cgroups(mountinfo: bytes) -> bool:
@@ -94,17 +110,15 @@ def _unescape(path: bytes) -> bytes:
     return path
 
 
-def prepare() -> int:
-    """Moves this process to a mount namespace of its own and sets up the stage in it.
-
-    Returns the flags of the namespaces a step gets beyond the usual ones (on v2: a cgroup namespace).
-    """
+def prepare() -> Surroundings:
+    """Moves this process to a mount namespace of its own and sets up the stage in it. Raises OSError."""
     with open("/proc/self/mountinfo", "rb") as file:
         mountinfo = file.read()
     unified = has_unified_cgroups(mountinfo)
-    extra = CLONE_NEWCGROUP if unified else 0
+    cgroup_namespace = CLONE_NEWCGROUP if unified else 0
+    surroundings = Surroundings(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | cgroup_namespace)
     # A slave still sees the host unmount a file system, and so does not keep it busy; the host sees nothing of ours.
-    unshare(CLONE_NEWNS | extra)
+    unshare(CLONE_NEWNS | cgroup_namespace)
     mount(b"", b"/", b"", MS_REC | MS_SLAVE)
     controllers = [] if unified else _controllers(mountinfo)
     mount(b"tmpfs", STAGE, b"tmpfs", SAFE, b"mode=755,size=64k")
@@ -120,7 +134,7 @@ def prepare() -> int:
         if os.path.isdir(SYS + path):
             bind(EMPTY, SYS + path, SAFE | MS_RDONLY)
     mount(b"", STAGE, b"", MS_REC | MS_PRIVATE)
-    return extra
+    return surroundings
 
 
 def _controllers(mountinfo: bytes) -> list[Controller]:
