@@ -145,7 +145,7 @@ def match_patterns(patterns: Iterable[str]) -> Matcher:
 
 def _rule(line: str) -> Rule:
     takes_back = line.startswith("!")
-    pattern = clean(line[1:].strip(SPACE) if takes_back else line)
+    pattern = clean(line[1:].strip(SPACE) if takes_back else line).strip(SPACE)
     if takes_back and pattern in ("", "/"):
         raise PatternError("a ! needs a pattern after it", "write !path, to keep what an earlier line ignores")
     return Rule(line, compile_pattern(pattern), takes_back)

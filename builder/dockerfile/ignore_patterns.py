@@ -7,6 +7,8 @@ character literal; ``**`` matches any number of directories. Malformed sets are 
 import posixpath
 import re
 
+_STAR = "[^/]*"
+_ANY = "[^/]"
 _SPECIAL = frozenset("*?[]\\")
 
 
@@ -100,7 +102,7 @@ def _expression(pattern: str) -> str:
             if not (out and out[-1] == part):
                 out.append(part)
         elif char == "?":
-            out.append("[^/]")
+            out.append(_ANY)
         elif char == "[":
             part, at = _set(pattern, at)
             out.append(part)
@@ -113,13 +115,32 @@ def _expression(pattern: str) -> str:
             at += 1
         else:
             out.append(re.escape(char))
-    return "".join(out)
+    return "".join(_committed(out))
+
+
+def _committed(parts: list[str]) -> list[str]:
+    """The parts with every stretch from a star to the next one made atomic.
+
+    What stands between two stars may as well match at the first place it can; trying the others makes a pattern of
+    many stars take hours on a long name. Only inside one component: a set may match a slash.
+    """
+    out: list[str] = []
+    start: int | None = None
+    for part in parts:
+        if part == _STAR:
+            if start is not None:
+                out[start:] = [f"(?>{_STAR}?{''.join(out[start + 1 :])})"]
+            start = len(out)
+        elif part[0] in "([." or part == "/":
+            start = None if part != _ANY else start
+        out.append(part)
+    return out
 
 
 def _stars(pattern: str, at: int) -> tuple[str, int]:
     """What the star before ``at`` matches, together with a second one and the slash after that."""
     if not pattern.startswith("*", at):
-        return "[^/]*", at
+        return _STAR, at
     at += 1
     if pattern.startswith("/", at):
         at += 1
