@@ -138,9 +138,10 @@ def apply(state: StageState, step: Step, scope: Scope) -> StageState:
 
 
 def workdir(state: StageState, instruction: Workdir, scope: Scope) -> StageState:
-    """An absolute path is kept as written. Every path but the root makes a layer, whether it exists or not."""
+    """An absolute path is kept as written, an empty one is the current directory. Every path but the root makes a
+    layer, whether it exists or not."""
     expander = scope.expander(state, instruction)
-    path = expander.word(instruction.path) or "/"
+    path = expander.word(instruction.path) or state.config.workdir or "/"
     if not path.startswith("/"):
         path = absolute(state.workdir, path)
     state = state._replace(config=replace(state.config, workdir=path))

@@ -24,7 +24,7 @@ class StageState(NamedTuple):
     env: Pairs = ()
     """What a RUN's environment would have: ENV and ARG, in the order they were last set."""
     args: tuple[tuple[str, str | None], ...] = ()
-    """Every ARG seen, in order, those of parent stages after the stage's own."""
+    """Every ARG seen, in order, those of parent stages first."""
     cmd_set: bool = False
     """CMD was written in this very stage, so ENTRYPOINT leaves it."""
     history: tuple[tuple[History, NodeId | None], ...] = ()

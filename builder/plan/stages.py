@@ -1,6 +1,5 @@
 """Names in a Dockerfile and what they stand for: stages, images, contexts. Nothing is resolved beyond names. Pure."""
 
-import difflib
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -114,12 +113,6 @@ def survey(dockerfile: Dockerfile, request: BuildRequest) -> Survey:
 def copy_source(found: Survey, number: int, copy: Copy) -> Ref:
     """What ``COPY --from`` in stage ``number`` names: the last stage of that name, a stage by number, or an image."""
     name = copy.from_stage or ""
-    if "$" in name:
-        raise PlanError(
-            "variable expansion is not supported for --from",
-            span=copy.span,
-            hint=f"define a stage with FROM {name} AS base, using an ARG above the first FROM, and copy from that",
-        )
     if name.lstrip("+-").isdecimal():
         if not 0 <= int(name) < len(found.frames):
             hint = f"stages are counted from 0; this is stage {number} of {len(found.frames)}"
@@ -132,6 +125,8 @@ def copy_source(found: Survey, number: int, copy: Copy) -> Ref:
 
 
 def suggestion(name: str, known: list[str]) -> str | None:
+    import difflib  # for error messages only
+
     close = difflib.get_close_matches(name.lower(), known, n=1)
     return f"did you mean {close[0]}?" if close else None
 

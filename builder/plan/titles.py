@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from builder.errors import PlanError
 from builder.plan.expand import Expander
 
-_PART = re.compile(r"'[^']*'|\$(?:\{(\w+)\}|(\w+))")
+_PART = re.compile(r"\\.|'[^']*'|\$(?:\{(\w+)\}|(\w+))")
 
 
 def expanded(text: str, expander: Expander) -> str:
