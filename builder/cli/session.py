@@ -89,8 +89,9 @@ def current_host() -> Host:
 
 
 def say(text: str) -> None:
-    """One line of a command's answer, to standard output."""
-    sys.stdout.write(text + "\n")
+    """One line of a command's answer, to standard output; what its encoding lacks is written as an escape."""
+    encoding = sys.stdout.encoding
+    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
     sys.stdout.flush()
 
 

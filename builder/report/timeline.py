@@ -134,7 +134,7 @@ def step_name(info: StepInfo, *, lone: bool = False) -> str:
     """
     title = clean(info.title)
     if info.position == 0:
-        return title if title.startswith("[") else f"[internal] {title}"
+        return title if title.startswith(("[", "FROM ")) else f"[internal] {title}"
     place = f"{info.position:{len(str(info.total))}}/{info.total}"
     return f"[{place}] {title}" if lone or not info.stage else f"[{clean(info.stage)} {place}] {title}"
 

@@ -55,9 +55,8 @@ def test_lines(raw: bytes, expected: list[str]) -> None:
     assert Lines().feed(raw) == expected
 
 
-@given(st.text(st.characters(exclude_characters="\r")), st.integers(1, 5))
-def test_lines_do_not_depend_on_how_the_bytes_come(text: str, size: int) -> None:
-    data = text.encode()
+@given(st.binary() | st.text(st.characters(codec="utf-8")).map(str.encode), st.integers(1, 5))
+def test_lines_do_not_depend_on_how_the_bytes_come(data: bytes, size: int) -> None:
     pieces = Lines()
     found = [line for at in range(0, len(data), size) for line in pieces.feed(data[at : at + size])]
     whole = Lines()
@@ -80,6 +79,7 @@ def test_a_line_without_an_end_is_cut_between_characters() -> None:
         (RUN._replace(stage=""), False, "[2/4] RUN make"),
         (RUN._replace(stage="stage-0"), True, "[2/4] RUN make"),
         (StepInfo(1, "load build context", "", 0, 0, 0), False, "[internal] load build context"),
+        (StepInfo(1, "FROM busybox", "", 0, 0, 0), False, "FROM busybox"),
         (RUN._replace(title="RUN \x1b[2Jx"), False, "[build 2/4] RUN x"),
     ],
 )
