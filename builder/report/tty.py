@@ -100,13 +100,13 @@ class Tty:
         timeline = self._timeline
         if timeline.started is None:
             return
-        lines = [self._head(timeline.latest, "FAILED" if timeline.finished is None else "FINISHED")]
         done = timeline.finished
+        head = self._head(timeline.latest, "FAILED" if done is None else "FINISHED")
+        self._draw([head], max(self._size()[0], _SMALLEST[0]))
         if done is not None:
-            lines.append(_Line(f" => image {done.image_id}", "done"))
-            lines += [_Line(f" => named {clean(name)}", "done") for name in done.names]
-        self._draw(lines, max(self._size()[0], _SMALLEST[0]))
-        self._widths = []
+            # Nothing is drawn over these: they may wrap, and are not cut.
+            texts = [f" => image {done.image_id}", *(f" => named {clean(name)}" for name in done.names)]
+            self._write("".join(self._styled(text, "done") + "\n" for text in texts))
 
     def _head(self, now: float, suffix: str = "") -> _Line:
         timeline = self._timeline
