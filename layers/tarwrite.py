@@ -1,0 +1,144 @@
+"""Entry stream to tar stream: deterministic, and as BuildKit writes layers.
+
+Whole-second times, numeric owners only, directories with a trailing slash, no entry for the root, extended attributes
+as ``SCHILY.xattr.*``, whiteouts as image-spec layer.md has them.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable
+
+from layers.content import CHUNK, SMALL, Seen, chunks, show, small
+from layers.entry import WHITEOUT_PREFIX, Entry, Kind, opaque_name, whiteout_name
+from layers.errors import PybuildError
+from layers.overlayfmt import is_overlay_xattr
+from layers.tarheader import BLOCK, END, build, padding
+
+Write = Callable[[bytes | memoryview], object]
+
+_ZEROS = bytes(BLOCK)
+_FLAGS = {
+    Kind.FILE: b"0",
+    Kind.HARDLINK: b"1",
+    Kind.SYMLINK: b"2",
+    Kind.CHAR: b"3",
+    Kind.BLOCK: b"4",
+    Kind.DIRECTORY: b"5",
+    Kind.FIFO: b"6",
+}
+
+
+def write_tar(entries: Iterable[Entry], write: Write, *, clamp: int | None = None, seen: Seen | None = None) -> int:
+    """Writes the archive and gives its size in bytes.
+
+    ``clamp``: no mtime is later than this (seconds since the epoch). ``seen`` gets each entry, and the raw SHA-256 of a
+    FILE's bytes. What ``write`` is given never changes afterwards, and comes in pieces of about 1 MiB.
+
+    Raises SourceChanged when a file has another size or digest than its entry says, PybuildError for what no layer can
+    hold: a name that begins with ``.wh.``, an extended attribute with ``=`` in its name.
+    """
+    out = _Out(write)
+    file = Kind.FILE
+    for entry in entries:
+        out.add(_header(entry, clamp))
+        digest = None
+        if entry.kind is file:
+            digest = _content(entry, out, hashed=seen is not None)
+        if seen is not None:
+            seen(entry, digest)
+    out.add(END)
+    out.flush()
+    return out.total
+
+
+class _Out:
+    """Joins small pieces until there is about a MiB: what comes behind (hashes, compressors) wants large buffers."""
+
+    __slots__ = ("_parts", "_waiting", "_write", "total")
+
+    def __init__(self, write: Write) -> None:
+        self._write = write
+        self._parts: list[bytes] = []
+        self._waiting = 0
+        self.total = 0
+
+    def add(self, data: bytes) -> None:
+        self._parts.append(data)
+        self._waiting += len(data)
+        if self._waiting >= CHUNK:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._parts:
+            self.total += self._waiting
+            self._waiting = 0
+            joined = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+            self._parts = []
+            self._write(joined)
+
+
+def _content(entry: Entry, out: _Out, *, hashed: bool) -> bytes | None:
+    """Writes a FILE's bytes; gives their digest when it is asked for. Digests that were checked aren't made again."""
+    size = entry.size
+    known = getattr(entry.source, "sha256", None)
+    if size <= SMALL:
+        data = small(entry)
+        if size:
+            out.add(data)
+            out.add(_ZEROS[: padding(size)])
+        return known or hashlib.sha256(data).digest() if hashed else None
+    digest = hashlib.sha256() if hashed and known is None else None
+    for chunk in chunks(entry):
+        if digest is not None:
+            digest.update(chunk)
+        if len(chunk) == CHUNK:
+            out.flush()  # so that a large chunk is passed on as it is
+        out.add(chunk)
+    out.add(_ZEROS[: padding(size)])
+    return known if digest is None else digest.digest()
+
+
+def _header(entry: Entry, clamp: int | None) -> bytes:
+    path, kind, mode, uid, gid, mtime_ns, size, link, device, xattrs, _ = entry
+    if kind is Kind.WHITEOUT:
+        return build(whiteout_name(path), b"0")
+    if kind is Kind.OPAQUE:
+        return build(opaque_name(path), b"0")
+    if WHITEOUT_PREFIX in path:
+        _check_names(path)
+    mtime = mtime_ns // 1_000_000_000
+    if clamp is not None and mtime > clamp:
+        mtime = clamp
+    if kind is Kind.DIRECTORY:
+        path += b"/"
+    return build(
+        path,
+        _FLAGS[kind],
+        mode=mode,
+        uid=uid,
+        gid=gid,
+        size=size if kind is Kind.FILE else 0,
+        mtime=mtime,
+        link=link or b"",
+        device=device or (0, 0),
+        xattrs=_checked_xattrs(path, xattrs) if xattrs else (),
+    )
+
+
+def _check_names(path: bytes) -> None:
+    if any(part.startswith(WHITEOUT_PREFIX) for part in path.split(b"/")):
+        raise PybuildError(
+            f"{show(path)} cannot be stored in an image: names that begin with .wh. mark deleted files there",
+            hint="rename it, or leave it out",
+            code="reserved-name",
+        )
+
+
+def _checked_xattrs(path: bytes, xattrs: tuple[tuple[bytes, bytes], ...]) -> list[tuple[bytes, bytes]]:
+    for name, _ in xattrs:
+        if b"=" in name:
+            raise PybuildError(
+                f"{show(path)}: the extended attribute {show(name)} cannot be stored in an image (its name contains =)",
+                hint="remove the attribute with setfattr -x",
+                code="reserved-name",
+            )
+    return [pair for pair in xattrs if not is_overlay_xattr(pair[0])]

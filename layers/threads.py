@@ -1,0 +1,131 @@
+"""The two shapes of threads that bytes go through: a bounded queue to one consumer, and a map that keeps the order.
+
+What runs in them are hashes, compressors and system calls, which let go of the interpreter's lock for large buffers.
+"""
+
+import os
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable
+
+Data = bytes | memoryview
+
+
+class Pipe:
+    """One thread that calls ``consume`` with each piece given to ``put``, in order; at most ``depth`` pieces wait.
+
+    An error in the thread is raised by the next ``put`` or by ``close``. Whoever made a Pipe ends it: with ``close``,
+    which waits for the last piece, or with ``cancel``, which drops what waits.
+    """
+
+    def __init__(self, consume: Callable[[Data], object], *, depth: int = 8) -> None:
+        self._consume = consume
+        self._queue: queue.Queue[Data | None] = queue.Queue(depth)
+        self._error: BaseException | None = None
+        self._cancelled = False
+        self._thread = threading.Thread(target=self._run, name="pybuild-pipe", daemon=True)
+        self._thread.start()
+
+    def put(self, data: Data) -> None:
+        self._check()
+        self._queue.put(data)
+
+    def close(self) -> None:
+        self._stop()
+        self._check()
+
+    def cancel(self) -> None:
+        self._cancelled = True
+        self._stop()
+
+    def _stop(self) -> None:
+        self._queue.put(None)
+        self._thread.join()
+
+    def _check(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        """After an error goes on emptying the queue, so that the producer never waits for ever."""
+        while (data := self._queue.get()) is not None:
+            if self._error is None and not self._cancelled:
+                try:
+                    self._consume(data)
+                except BaseException as error:
+                    self._error = error
+
+
+class _Task:
+    __slots__ = ("data", "done", "error", "result")
+
+    def __init__(self, data: tuple[object, ...]) -> None:
+        self.data = data
+        self.done = threading.Event()
+        self.result = b""
+        self.error: BaseException | None = None
+
+
+def processors() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+class OrderedMap:
+    """Calls ``work(*data)`` in several threads and ``emit`` (in the caller's) with the results, in the order given.
+
+    Holds at most ``workers + 2`` pieces. Errors of a worker are raised when its result is due.
+    """
+
+    def __init__(
+        self, work: Callable[..., bytes], emit: Callable[[bytes], object], *, workers: int | None = None
+    ) -> None:
+        self._work = work
+        self._emit = emit
+        self._workers = max(1, min(workers or processors(), 8))
+        self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
+        self._pending: deque[_Task] = deque()
+        self._threads: list[threading.Thread] = []
+
+    def put(self, *data: object) -> None:
+        """Starts its threads as they are first needed: most layers are smaller than one piece."""
+        if len(self._threads) < self._workers and len(self._pending) >= len(self._threads):
+            thread = threading.Thread(target=self._run, name="pybuild-map", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+        task = _Task(data)
+        self._pending.append(task)
+        self._tasks.put(task)
+        while self._pending and (len(self._pending) > self._workers + 2 or self._pending[0].done.is_set()):
+            self._collect()
+
+    def close(self) -> None:
+        """Emits what is still due and ends the threads, also when that fails."""
+        try:
+            while self._pending:
+                self._collect()
+        finally:
+            self.cancel()
+
+    def cancel(self) -> None:
+        for _ in self._threads:
+            self._tasks.put(None)
+        for thread in self._threads:
+            thread.join()
+        self._threads.clear()
+        self._pending.clear()
+
+    def _collect(self) -> None:
+        task = self._pending.popleft()
+        task.done.wait()
+        if task.error is not None:
+            raise task.error
+        self._emit(task.result)
+
+    def _run(self) -> None:
+        while (task := self._tasks.get()) is not None:
+            try:
+                task.result = self._work(*task.data)
+            except BaseException as error:
+                task.error = error
+            task.done.set()
