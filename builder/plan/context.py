@@ -1,0 +1,375 @@
+"""The build context: a directory of the host read in place, without what its ignore file leaves out.
+
+What has been looked at once is remembered as it was then, packed into about 120 bytes a file, so that the digest in a
+step's key and the entries of its layer speak of the same files; packing checks the bytes against the digests.
+"""
+
+import errno
+import marshal
+import os
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter
+from typing import Protocol
+
+from builder.plan.content import BATCH, Described, file_row, other_row
+from builder.plan.hashing import Wanted, hash_files, unreadable
+from layers.entry import Entry, FileSource, Kind
+from layers.errors import SourceChanged
+from layers.filedigests import StatKey
+
+_KINDS = {
+    stat.S_IFREG: Kind.FILE,
+    stat.S_IFDIR: Kind.DIRECTORY,
+    stat.S_IFLNK: Kind.SYMLINK,
+    stat.S_IFIFO: Kind.FIFO,
+    stat.S_IFCHR: Kind.CHAR,
+    stat.S_IFBLK: Kind.BLOCK,
+}
+_NO_XATTRS = {errno.ENOTSUP, errno.ENODATA, errno.EPERM, errno.EACCES}
+_OWNER = (0, 0)
+_RAW = 32
+_UNKNOWN = bytes(_RAW)
+
+
+class Ignores(Protocol):
+    """What the context asks of an ignore file (builder.dockerfile.ignore.Matcher)."""
+
+    def ignored(self, path: bytes, /) -> bool: ...
+
+    def may_descend(self, path: bytes, /) -> bool: ...
+
+    def decided_by(self, path: bytes, /) -> str | None: ...
+
+
+class Digests(Protocol):
+    """What the context asks of the memory of digests (layers.filedigests.FileDigests)."""
+
+    def get_many(self, keys: Iterable[StatKey], /) -> Mapping[StatKey, bytes]: ...
+
+    def put_many(self, found: Mapping[StatKey, bytes], scanned_ns: int, /) -> None: ...
+
+
+_Record = tuple[bytes, int, int, int, int, int, int, int, int, int, bytes | None, tuple[tuple[bytes, bytes], ...]]
+"""What is remembered of one name, as ``marshal`` writes it: name, type bits of the mode, permission bits, size,
+mtime_ns, ctime_ns, device, inode, number of links, device number of a special file, link text, xattrs."""
+
+
+class _Listing:
+    """One directory: its records, packed, and the digests of those that are files, as far as they are known."""
+
+    __slots__ = ("digests", "packed", "size")
+
+    def __init__(self, records: Sequence[_Record]) -> None:
+        self.packed = marshal.dumps(list(records), 2)
+        self.size = len(records)
+        self.digests: bytearray | None = None
+
+    def records(self) -> list[_Record]:
+        unpacked: list[_Record] = marshal.loads(self.packed)  # noqa: S302 - packed by ourselves
+        return unpacked
+
+    def digest(self, position: int) -> bytes | None:
+        if self.digests is None:
+            return None
+        raw = bytes(self.digests[position * _RAW : (position + 1) * _RAW])
+        return None if raw == _UNKNOWN else raw
+
+    def learn(self, position: int, digest: bytes) -> None:
+        if self.digests is None:
+            self.digests = bytearray(self.size * _RAW)
+        self.digests[position * _RAW : (position + 1) * _RAW] = digest
+
+
+class Context:
+    """A ``Tree`` of the host directory ``root``. Owners are 0:0, sockets and ignored files are not there. Thread-safe.
+
+    FILE entries have a FileSource, with the digest once it has been asked for. Raises SourceChanged when a file
+    changes between being listed and being hashed, OSError for what cannot be read.
+    """
+
+    def __init__(self, root: bytes, matcher: Ignores | None, digests: Digests, scanned_ns: int) -> None:
+        self._root = root
+        self._matcher = matcher
+        self._digests = digests
+        self._scanned_ns = scanned_ns
+        self._listings: dict[bytes, _Listing] = {}
+        self._singles: dict[bytes, _Listing] = {}
+        self._directories: set[bytes] = {b""}
+        """Those seen in listings: asking the listing above would unpack it once for each of them."""
+        self._lock = threading.RLock()
+
+    # -- Tree
+
+    def lookup(self, path: bytes) -> Entry | None:
+        if not path:
+            return self._top()
+        found = self._find(path)
+        if found is None:
+            return None
+        listing, position = found
+        return self._entry(path.rpartition(b"/")[0], listing.records()[position], listing.digest(position))
+
+    def children(self, path: bytes) -> list[Entry]:
+        listing = self._listing(path)
+        if listing is None:
+            return []
+        return [self._entry(path, record, listing.digest(at)) for at, record in enumerate(listing.records())]
+
+    def sha256(self, entry: Entry) -> bytes:
+        found = self._find(entry.path)
+        if found is None:
+            raise SourceChanged(self._host(entry.path))
+        listing, position = found
+        return self._learn([(entry.path.rpartition(b"/")[0], listing, [(position, listing.records()[position])])])[0]
+
+    # -- more than a Tree
+
+    def describe(self, top: bytes) -> Iterator[Described]:
+        """As ``content.describe``, without making entries: one query a batch for remembered digests, then threads."""
+        batch: list[_Batched] = []
+        waiting = 0
+        todo = [top]
+        while todo:
+            path = todo.pop()
+            listing = self._listing(path)
+            if listing is None:
+                continue
+            records = listing.records()
+            prefix = path + b"/" if path else b""
+            todo += [prefix + record[0] for record in reversed(records) if record[1] == stat.S_IFDIR]
+            batch.append((path, listing, list(enumerate(records))))
+            waiting += len(records)
+            if waiting >= BATCH:
+                yield from self._described(batch)
+                batch, waiting = [], 0
+        yield from self._described(batch)
+
+    def _described(self, batch: Sequence["_Batched"]) -> Iterator[Described]:
+        digests = iter(self._learn(batch))
+        for path, _, records in batch:
+            rows = []
+            for _, record in records:
+                if record[1] == stat.S_IFREG:
+                    rows.append(file_row(record[0], record[2], _OWNER, record[11], next(digests)))
+                else:
+                    rows.append(other_row(record[0], self._entry(path, record, None)))
+            yield Described(path, b"".join(rows))
+
+    def _learn(self, batch: Sequence["_Batched"]) -> list[bytes]:
+        """Digests of the files among ``batch``, in order; those not known yet are remembered with their listing."""
+        found: list[bytes | None] = []
+        missing: list[tuple[_Listing, int]] = []
+        wanted: list[Wanted] = []
+        for path, listing, records in batch:
+            for position, record in records:
+                if record[1] != stat.S_IFREG:
+                    continue
+                digest = listing.digest(position)
+                found.append(digest)
+                if digest is None:
+                    name, _, _, size, mtime_ns, ctime_ns, device, inode, *_ = record
+                    missing.append((listing, position))
+                    wanted.append(Wanted(path, name, (device, inode, size, mtime_ns, ctime_ns)))
+        fresh = self._hash(wanted)
+        for (listing, position), digest in zip(missing, fresh, strict=True):
+            listing.learn(position, digest)
+        rest = iter(fresh)
+        return [digest or next(rest) for digest in found]
+
+    def shared_files(self, directory: bytes) -> dict[bytes, tuple[int, int]]:
+        """(device, inode) of the files directly in ``directory`` that have several names on the host, by name."""
+        listing = self._listing(directory)
+        if listing is None:
+            return {}
+        return {
+            record[0]: (record[6], record[7])
+            for record in listing.records()
+            if record[8] > 1 and record[1] == stat.S_IFREG
+        }
+
+    def why_missing(self, path: bytes) -> str | None:
+        """The ignore pattern that leaves out ``path``, which exists on the host; None when it is not there at all."""
+        if self._matcher is None or not self._matcher.ignored(path) or not os.path.lexists(self._host(path)):
+            return None
+        return self._matcher.decided_by(path)
+
+    # -- looking at the host
+
+    def _host(self, path: bytes) -> bytes:
+        return self._root + b"/" + path if path else self._root
+
+    def _top(self) -> Entry:
+        record = _record(self._root + b"/.", b"", os.stat(self._root))
+        assert record is not None
+        return self._entry(b"", record, None)
+
+    def _find(self, path: bytes) -> tuple[_Listing, int] | None:
+        """The listing that has ``path``, and where in it."""
+        head, _, name = path.rpartition(b"/")
+        listing = self._listings.get(head)
+        if listing is None:
+            single = self._single(path)
+            return None if single is None else (single, 0)
+        for position, record in enumerate(listing.records()):
+            if record[0] == name:
+                return listing, position
+        return None
+
+    def _single(self, path: bytes) -> _Listing | None:
+        """A listing of just ``path``: to take one file out of a large directory, the rest is not looked at."""
+        known = self._singles.get(path)
+        if known is not None:
+            return known
+        head, _, name = path.rpartition(b"/")
+        if head:
+            above = self.lookup(head)
+            if above is None or above.kind is not Kind.DIRECTORY:
+                return None
+        host = self._host(path)
+        try:
+            record = _record(host, name, os.lstat(host))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        if record is None or self._left_out(path, record):
+            return None
+        with self._lock:
+            return self._singles.setdefault(path, _Listing((record,)))
+
+    def _listing(self, path: bytes) -> _Listing | None:
+        known = self._listings.get(path)
+        if known is not None:
+            return known
+        if path not in self._directories:
+            here = self.lookup(path)
+            if here is None or here.kind is not Kind.DIRECTORY:
+                return None
+        with self._lock:
+            known = self._listings.get(path)
+            if known is None:
+                known = self._listings[path] = self._list(path)
+            return known
+
+    def _list(self, path: bytes) -> _Listing:
+        prefix = path + b"/" if path else b""
+        records: list[_Record] = []
+        earlier: list[tuple[int, bytes | None]] = []
+        try:
+            with os.scandir(self._host(path)) as names:
+                found = sorted(names, key=attrgetter("name"))
+        except PermissionError as error:
+            raise unreadable(self._host(path)) from error
+        for item in found:
+            name = item.name
+            single = self._singles.pop(prefix + name, None) if self._singles else None
+            if single is not None:
+                earlier.append((len(records), single.digest(0)))
+                records.append(single.records()[0])
+                continue
+            try:
+                record = _record(item.path, name, item.stat(follow_symlinks=False))
+            except FileNotFoundError:
+                continue  # gone since the directory was read
+            if record is not None and (self._matcher is None or not self._left_out(prefix + name, record)):
+                records.append(record)
+        self._directories.update(prefix + record[0] for record in records if record[1] == stat.S_IFDIR)
+        listing = _Listing(records)
+        for position, digest in earlier:
+            if digest is not None:
+                listing.learn(position, digest)
+        return listing
+
+    def _left_out(self, path: bytes, record: _Record) -> bool:
+        """An ignored directory is there when something in it is taken back (reference part 2, "Order")."""
+        matcher = self._matcher
+        if matcher is None or not matcher.ignored(path):
+            return False
+        return record[1] != stat.S_IFDIR or not matcher.may_descend(path) or not self._holds_something(path)
+
+    def _holds_something(self, path: bytes) -> bool:
+        with self._lock:
+            known = self._listings.get(path)
+            if known is None:
+                known = self._list(path)
+                if known.size:
+                    self._listings[path] = known
+            return known.size > 0
+
+    def _entry(self, directory: bytes, record: _Record, digest: bytes | None) -> Entry:
+        name, form, mode, size, mtime_ns, _, _, _, _, special, link, xattrs = record
+        path = directory + b"/" + name if directory else name
+        if form == stat.S_IFREG:
+            source = FileSource(self._root + b"/" + path, digest)
+            return Entry(path, Kind.FILE, mode, 0, 0, mtime_ns, size, None, None, xattrs, source)
+        kind = _KINDS[form]
+        device = (os.major(special), os.minor(special)) if kind in {Kind.CHAR, Kind.BLOCK} else None
+        return Entry(path, kind, mode, 0, 0, mtime_ns, 0, link, device, xattrs)
+
+    def _hash(self, wanted: Sequence[Wanted]) -> list[bytes]:
+        if not wanted:
+            return []
+        known = self._digests.get_many([file.key for file in wanted])
+        new = [file for file in wanted if file.key not in known]
+        if not new:
+            return [known[file.key] for file in wanted]
+        fresh = dict(zip((file.key for file in new), hash_files(self._root, new), strict=True))
+        self._digests.put_many(fresh, self._scanned_ns)
+        return [known.get(file.key) or fresh[file.key] for file in wanted]
+
+
+_Batched = tuple[bytes, _Listing, Sequence[tuple[int, _Record]]]
+"""A directory, its listing, and some of its records with their positions."""
+
+
+def open_context(
+    root: str, matcher: Ignores | None, digests: Digests, *, clock_ns: Callable[[], int] = time.time_ns
+) -> Context:
+    """``root``: absolute path of a directory; ``clock_ns``: nanoseconds since the epoch, on the clock of file times."""
+    return Context(os.fsencode(root).rstrip(b"/") or b"/.", matcher, digests, clock_ns())
+
+
+def _record(host: bytes, name: bytes, status: os.stat_result) -> _Record | None:
+    """None for a socket, which no layer can hold."""
+    mode = status.st_mode
+    kind = stat.S_IFMT(mode)
+    if kind not in _KINDS:
+        return None
+    return (
+        name,
+        kind,
+        stat.S_IMODE(mode),
+        status.st_size if kind == stat.S_IFREG else 0,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+        status.st_dev,
+        status.st_ino,
+        status.st_nlink,
+        status.st_rdev,
+        os.readlink(host) if kind == stat.S_IFLNK else None,
+        _xattrs(host),
+    )
+
+
+def _xattrs(host: bytes) -> tuple[tuple[bytes, bytes], ...]:
+    try:
+        names = os.listxattr(host, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _NO_XATTRS:
+            raise
+        return ()
+    return _read_xattrs(host, names) if names else ()
+
+
+def _read_xattrs(host: bytes, names: Sequence[str]) -> tuple[tuple[bytes, bytes], ...]:
+    """Those that belong to a file wherever it goes (reference 5.2): capabilities, and what no file system owns."""
+    kept = sorted(name for name in map(os.fsencode, names) if carried_xattr(name))
+    return tuple((name, os.getxattr(host, name, follow_symlinks=False)) for name in kept)
+
+
+def carried_xattr(name: bytes) -> bool:
+    """Whether COPY keeps an extended attribute of this name."""
+    if name == b"security.capability":
+        return True
+    return not name.startswith((b"security.", b"system.", b"com.apple.", b"user.overlay.", b"trusted.overlay."))

@@ -1,0 +1,144 @@
+"""What a COPY or ADD takes: its source words resolved in a tree, and the content digest of all that is taken.
+
+Rules: reference 1.10. A word is cut at the root of the tree; a link that is named or matched is followed (inside the
+tree); a wildcard matches part by part; a literal that is not there is an error, a wildcard without a match is not.
+"""
+
+import hashlib
+import posixpath
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from builder.errors import PlanError, Span
+from builder.plan.content import HASHED, describe, entry_row, hashed
+from builder.plan.context import Context
+from builder.plan.graph import AddOp, CopyOp, InlineFile
+from builder.plan.wildcards import BadPattern, Pattern, compile_part, has_wildcard
+from layers.entry import Entry, Kind
+from layers.tree import Tree, resolve
+
+VERSION = b"pybuild-selection-1"
+
+
+class Root(NamedTuple):
+    """One thing that is taken. ``name``: how it is called below a destination directory (before links are followed).
+
+    ``entry``: what it is after they were, at its own path in the tree. A directory gives its contents.
+    """
+
+    name: bytes
+    entry: Entry
+
+
+class Selection:
+    """``roots`` of ``tree``, in the order they are copied, then ``inline`` files (BuildKit copies those last)."""
+
+    __slots__ = ("_digest", "inline", "roots", "tree")
+
+    def __init__(self, tree: Tree, roots: tuple[Root, ...], inline: tuple[InlineFile, ...]) -> None:
+        self.tree = tree
+        self.roots = roots
+        self.inline = inline
+        self._digest: bytes | None = None
+
+    def digest(self) -> bytes:
+        """Raw SHA-256 of names, kinds, modes, owners, link texts, devices, xattrs and contents (reference 5.2, 9.1).
+
+        Not of times, of what is a hard link to what, nor of the metadata of a directory whose contents are poured out.
+        The bytes of inline files are in the step's key with the operation, so they are not read here.
+        """
+        if self._digest is None:
+            self._digest = self._compute()
+        return self._digest
+
+    def _compute(self) -> bytes:
+        state = hashlib.sha256(VERSION)
+        for number, (name, entry) in enumerate(self.roots):
+            state.update(b"\0root %d %b\0" % (number, name))
+            if entry.kind is not Kind.DIRECTORY:
+                digests = hashed(self.tree, [entry] if entry.kind in HASHED else [])
+                state.update(entry_row(entry, iter(digests)))
+                continue
+            top = len(entry.path) + 1 if entry.path else 0
+            tree = self.tree
+            for path, rows in tree.describe(entry.path) if isinstance(tree, Context) else describe(tree, entry.path):
+                state.update(b"\0in %b\0" % path[top:])
+                state.update(rows)
+        return state.digest()
+
+
+def select(op: CopyOp | AddOp, source: Tree, span: Span | None) -> Selection:
+    """Raises PlanError for a source that is not there, and for a pattern that cannot be understood."""
+    roots: list[Root] = []
+    for word in op.sources:
+        if isinstance(word, str):
+            roots += _roots(word, source, span)
+    return Selection(source, tuple(roots), tuple(word for word in op.sources if isinstance(word, InlineFile)))
+
+
+def _roots(word: str, tree: Tree, span: Span | None) -> Iterator[Root]:
+    cleaned = posixpath.normpath("/" + word).lstrip("/")
+    parts = cleaned.split("/") if cleaned else []
+    fixed = next((at for at, part in enumerate(parts) if has_wildcard(part)), len(parts))
+    try:
+        patterns = [compile_part(part) for part in parts[fixed:]]
+    except BadPattern as error:
+        raise PlanError(f"{word}: {error}", span=span, hint="write [[] for a bracket that is part of a name") from error
+    path = _encode("/".join(parts[:fixed]))
+    if not patterns:
+        yield _root(word, path, tree, span)
+        return
+    base = _resolved(word, path, tree, span)
+    for match in _matches(tree, base, patterns):
+        yield _root(word, match, tree, span)
+
+
+def _root(word: str, path: bytes, tree: Tree, span: Span | None) -> Root:
+    entry = tree.lookup(_resolved(word, path, tree, span))
+    if entry is None:
+        raise _missing(word, path, tree, span)
+    return Root(path.rpartition(b"/")[2], entry)
+
+
+def _resolved(word: str, path: bytes, tree: Tree, span: Span | None) -> bytes:
+    try:
+        return resolve(tree, path)
+    except OSError as error:
+        raise PlanError(f"{word}: {error.strerror}", span=span, hint="its links lead in a circle") from error
+
+
+def _missing(word: str, path: bytes, tree: Tree, span: Span | None) -> PlanError:
+    there = tree.lookup(path)
+    if there is not None and there.kind is Kind.SYMLINK:
+        target = (there.link or b"").decode(errors="backslashreplace")
+        return PlanError(f"{word}: is a link to {target}, which is not there", span=span, hint=_LINK_HINT)
+    if isinstance(tree, Context):
+        pattern = tree.why_missing(path)
+        if pattern is not None:
+            return PlanError(
+                f"{word}: not found: it is left out of the build context",
+                span=span,
+                hint=f"the ignore file's pattern {pattern!r} leaves it out; add !{word.lstrip('./')} below it",
+            )
+        return PlanError(f"{word}: not found in the build context", span=span, hint=_CONTEXT_HINT)
+    return PlanError(f"{word}: not found", span=span, hint="paths are looked up from the root of the source")
+
+
+_LINK_HINT = "links of a source are followed inside of it only; an absolute one starts at its root"
+_CONTEXT_HINT = "sources are relative to the root of the build context, and cannot be outside of it"
+
+
+def _matches(tree: Tree, base: bytes, patterns: Sequence[Pattern]) -> Iterator[bytes]:
+    """Paths below ``base`` that match part by part, in order of names. Links on the way are not followed."""
+    first, rest = patterns[0], patterns[1:]
+    for entry in tree.children(base):
+        if not first.matches(entry.path.rpartition(b"/")[2]):
+            continue
+        if not rest:
+            yield entry.path
+        elif entry.kind is Kind.DIRECTORY:
+            yield from _matches(tree, entry.path, rest)
+
+
+def _encode(text: str) -> bytes:
+    return text.encode(errors="surrogateescape")
