@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import BinaryIO, Protocol
 
 from layers.compress import detect, open_reader
-from layers.errors import InvalidImage
+from layers.errors import IntegrityError, InvalidImage
 from layers.gojson import MAX_DOCUMENT
 
 _MAX_MEMBERS = 100_000
@@ -69,9 +69,12 @@ def _seekable(path: str) -> Iterator[BinaryIO]:
                 yield file
                 return
         with tempfile.TemporaryFile() as copy:
-            read = open_reader(file.read)
-            while data := read(_CHUNK):
-                copy.write(data)
+            try:
+                read = open_reader(file.read)
+                while data := read(_CHUNK):
+                    copy.write(data)
+            except IntegrityError as error:
+                raise IntegrityError(f"{path}: {error.message}") from error
             copy.seek(0)
             yield copy
 

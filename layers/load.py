@@ -226,9 +226,12 @@ def _put(store: Store, files: ImageFiles, layer: _Blob, diff_id: DiffId) -> Desc
 
 def _check_diff_id(files: ImageFiles, layer: _Blob, diff_id: DiffId) -> None:
     content = hashlib.new(diff_id.algorithm, usedforsecurity=True)
-    with files.open(layer.name) as file:
-        read = open_reader(file.read)
-        while data := read(_CHUNK):
-            content.update(data)
+    try:
+        with files.open(layer.name) as file:
+            read = open_reader(file.read)
+            while data := read(_CHUNK):
+                content.update(data)
+    except IntegrityError as error:
+        raise IntegrityError(f"layer {layer.name}: {error.message}") from error
     if content.hexdigest() != diff_id.hex:
         raise IntegrityError(f"layer {layer.name} unpacks to other bytes than the config's {diff_id}")
