@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from builder.dockerfile.words import SPACE
+from builder.dockerfile.blanks import SPACE
 from builder.errors import ParseError, Span, Unsupported
 
 _ASCII_SPACE = "\t\n\f\r "

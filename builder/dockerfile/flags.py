@@ -4,10 +4,7 @@ from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import NamedTuple
 
-from builder.dockerfile.words import SPACE
-
-
-_BLANKS = "\t\n\v\f\r "
+from builder.dockerfile.blanks import BLANKS, SPACE
 
 
 class FlagWord(NamedTuple):
@@ -92,7 +89,7 @@ def split_flags(value: str, escape: str) -> SplitFlags:
     flags: list[FlagWord] = []
     at = 0
     while True:
-        while value[at : at + 1] != "" and value[at] in _BLANKS:
+        while value[at : at + 1] != "" and value[at] in BLANKS:
             at += 1
         if not value.startswith("--", at):
             break
@@ -122,7 +119,7 @@ def _read_word(value: str, at: int, escape: str) -> tuple[str, int]:
                 out.append(char)
         elif char in "'\"":
             quote = char
-        elif char in _BLANKS:
+        elif char in BLANKS:
             return "".join(out), at - 1
         else:
             out.append(char)

@@ -2,9 +2,10 @@
 
 from typing import NamedTuple
 
+from builder.dockerfile.blanks import split_keyword
 from builder.dockerfile.flags import split_flags
 from builder.dockerfile.jsonform import NotStringsError, json_words
-from builder.dockerfile.words import SPACE, UNESCAPE, UNQUOTE, WordError, split_mode, split_raw
+from builder.dockerfile.words import RAW, UNESCAPE, UNQUOTE, WordError, split_unset
 from builder.errors import ParseError, Span
 
 _INSTRUCTIONS = frozenset(("RUN", "COPY", "ADD"))
@@ -29,11 +30,11 @@ def parse_mark(word: str) -> HeredocMark | None:
     name = name.removeprefix("-").lstrip(_ASCII_SPACE)
     if name == "":
         return None
-    words = split_mode(name, UNQUOTE)
+    words = split_unset(name, UNQUOTE)
     if len(words) != 1:
         return None
     # A name is quoted if processing the quotes takes any away: then the body is literal.
-    quoted = split_mode(name, UNESCAPE)
+    quoted = split_unset(name, UNESCAPE)
     expand = len(quoted) == 1 and _quotes(quoted[0]) == _quotes(words[0])
     return HeredocMark(words[0], expand, chomp, int(before[:9]) if before else None)
 
@@ -48,7 +49,7 @@ def find_heredocs(text: str, escape: str, span: Span) -> tuple[HeredocMark, ...]
     try:
         if value is None or json_words(value) is not None:
             return ()
-        words = split_raw(text)
+        words = split_unset(text, RAW)
     except (WordError, NotStringsError):
         return ()  # a list of other things than strings is reported with the instruction
     marks: list[HeredocMark] = []
@@ -70,10 +71,3 @@ def _heredoc_value(text: str, escape: str) -> str | None:
         keyword, value = split_keyword(value)
         value = split_flags(value, escape).rest
     return value if keyword in _INSTRUCTIONS else None
-
-
-def split_keyword(text: str) -> tuple[str, str]:
-    """The instruction's name in capitals and the rest."""
-    stripped = text.strip(SPACE)
-    end = next((at for at, char in enumerate(stripped) if char in "\t\v\f\r "), len(stripped))
-    return stripped[:end].upper(), stripped[end:].lstrip("\t\v\f\r ")

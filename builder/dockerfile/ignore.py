@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from builder.dockerfile.blanks import SPACE
 from builder.dockerfile.ignore_patterns import Pattern, PatternError, clean, compile_pattern
-from builder.dockerfile.words import SPACE
 from builder.errors import ParseError, Span
 
 _MAX_LINE = 65_536

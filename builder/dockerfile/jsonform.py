@@ -3,7 +3,7 @@
 import json
 from typing import NoReturn
 
-from builder.dockerfile.words import SPACE
+from builder.dockerfile.blanks import SPACE
 
 
 class NotStringsError(ValueError):

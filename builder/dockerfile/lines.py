@@ -12,17 +12,16 @@ from typing import Any, NamedTuple
 
 from dockerfile_parse import DockerfileParser
 
+from builder.dockerfile.blanks import BLANKS, SPACE, first_word
 from builder.dockerfile.directives import Directive, DirectiveReader
 from builder.dockerfile.heredocs import HeredocMark, find_heredocs
-from builder.dockerfile.words import SPACE
 from builder.errors import ParseError, Span
 
 MAX_LINE = 65_535
 """Bytes in a physical line, without its newline; BuildKit's limit."""
 
 _SENTINEL = "\0"
-_BLANKS = "\t\v\f\r "
-_ODD_SPACE = {ord(char): 0x100000 + ord(char) for char in SPACE + "\x1c\x1d\x1e\x1f" if char not in "\n" + _BLANKS}
+_ODD_SPACE = {ord(char): 0x100000 + ord(char) for char in SPACE + "\x1c\x1d\x1e\x1f" if char not in "\n" + BLANKS}
 _ODD_SPACE_BACK = {to: char for char, to in _ODD_SPACE.items()}
 
 
@@ -114,12 +113,6 @@ def logical_lines(source: bytes, path: str, *, escape: str = "\\") -> Lines:
     return Lines(reader.directives.escape, tuple(reader.directives.found), lines, tuple(reader.warnings), whole)
 
 
-def first_word(text: str) -> str:
-    """Up to the first blank that separates an instruction's name from its arguments (only ASCII ones do)."""
-    end = next((at for at, char in enumerate(text) if char in _BLANKS), len(text))
-    return text[:end]
-
-
 def _strays(text: str) -> bool:
     """Whether bytes that are not UTF-8 stand in ``text``, as lone surrogates."""
     return not text.isascii() and any("\udc80" <= char <= "\udcff" for char in text)
@@ -154,7 +147,7 @@ def _structure(plain: str) -> list[dict[str, Any]]:
 def _logical_line(found: _Joined, entry: dict[str, Any], path: str) -> LogicalLine:
     if (entry["startline"] - 1, entry["endline"] - 1) != (found.first, found.last):
         raise AssertionError(f"{path}: two readers disagree about the instruction on line {found.first + 1}")
-    value = entry["value"].strip(_BLANKS).removesuffix(_SENTINEL).translate(_ODD_SPACE_BACK).rstrip(SPACE)
+    value = entry["value"].strip(BLANKS).removesuffix(_SENTINEL).translate(_ODD_SPACE_BACK).rstrip(SPACE)
     keyword = entry["instruction"].removesuffix(_SENTINEL).translate(_ODD_SPACE_BACK)
     last = found.last + sum(body.text.count("\n") + 1 for body in found.heredocs)
     span = Span(path, found.first + 1, last + 1)

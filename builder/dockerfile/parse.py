@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 
 from builder.dockerfile import parse_commands, parse_files
+from builder.dockerfile.blanks import SPACE, split_keyword
 from builder.dockerfile.directives import require_builtin_syntax
 from builder.dockerfile.flags import nearest
-from builder.dockerfile.heredocs import split_keyword
 from builder.dockerfile.instructions import (
     Arg,
     Dockerfile,
@@ -24,7 +24,6 @@ from builder.dockerfile.instructions import (
 )
 from builder.dockerfile.lines import logical_lines
 from builder.dockerfile.statement import Statement, blank_separated, name_value_pairs, quoted_words, statement
-from builder.dockerfile.words import SPACE
 from builder.errors import BuildError, ParseError, Span
 
 Warnings = list[tuple[str, Span]]

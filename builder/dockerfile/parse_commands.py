@@ -1,12 +1,12 @@
 """RUN, CMD, ENTRYPOINT, SHELL and HEALTHCHECK. Pure."""
 
+from builder.dockerfile.blanks import SPACE
 from builder.dockerfile.durations import parse_duration
 from builder.dockerfile.flags import Flags, nearest
 from builder.dockerfile.instructions import Cmd, Entrypoint, HealthcheckInstruction, Run, Shell
 from builder.dockerfile.mounts import MountError, check_unexpanded, fields
 from builder.dockerfile.parse_files import heredoc
 from builder.dockerfile.statement import Statement, Word
-from builder.dockerfile.words import SPACE
 from builder.errors import Span
 
 _MILLISECOND = 1_000_000

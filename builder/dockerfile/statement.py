@@ -2,13 +2,11 @@
 
 from typing import NamedTuple
 
+from builder.dockerfile.blanks import BLANKS, SPACE
 from builder.dockerfile.flags import FlagError, Flags, FlagWord, parse_flags, split_flags
 from builder.dockerfile.jsonform import NotStringsError, json_words
 from builder.dockerfile.lines import LogicalLine
-from builder.dockerfile.words import SPACE
 from builder.errors import ParseError
-
-_BLANKS = "\t\v\f\r "
 
 
 class Word(NamedTuple):
@@ -65,7 +63,7 @@ def blank_separated(text: str) -> tuple[Word, ...]:
     words: list[Word] = []
     start = 0
     for at, char in enumerate(text):
-        if char in _BLANKS:
+        if char in BLANKS:
             if at > start:
                 words.append(Word(text[start:at], start))
             start = at + 1

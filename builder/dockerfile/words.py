@@ -5,46 +5,9 @@ The syntax is that of a shell, cut down: ``$n``, ``${n}``, ``${n:-w}`` ``${n-w}`
 themselves. In patterns only ``*`` and ``?`` are special. Everything else in braces is an error, not left as it is.
 """
 
-from collections.abc import Callable
-from contextlib import suppress
-from typing import NamedTuple
+from builder.dockerfile.expansion import Expander, Lookup, Mode, WordError
 
-from builder.dockerfile import globs
-
-Lookup = Callable[[str], str | None]
-
-SPACE = (
-    "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
-    "\u2028\u2029\u202f\u205f\u3000"
-)
-"""What counts as a blank: Unicode's White_Space property (``str.strip()`` would take U+001C to U+001F off too)."""
-
-_SPECIAL_NAMES = "@*#?-$!0"
-_MAX_DEPTH = 64
-_END = ""
-
-
-class WordError(ValueError):
-    """A word that cannot be expanded. ``position`` is where in the word, in characters."""
-
-    def __init__(self, message: str, position: int) -> None:
-        super().__init__(message)
-        self.message = message
-        self.position = position
-
-
-class Mode(NamedTuple):
-    """How much of the syntax is processed.
-
-    ``quotes``: quotes are special at all. ``keep_quotes`` and ``keep_escapes``: they stay in the result.
-    ``keep_unset``: a reference to an unset name stays as it is written.
-    """
-
-    quotes: bool = True
-    keep_quotes: bool = False
-    keep_escapes: bool = False
-    keep_unset: bool = False
-
+__all__ = ["Lookup", "WordError", "expand", "expand_heredoc", "expand_to_words", "names_used"]
 
 WORD = Mode()
 HEREDOC_BODY = Mode(quotes=False)
@@ -60,12 +23,12 @@ def expand(word: str, lookup: Lookup, escape: str) -> str:
     """
     if "$" not in word and "'" not in word and '"' not in word and escape not in word:
         return word
-    return _Expander(word, lookup, escape, WORD).run()
+    return Expander(word, lookup, escape, WORD).run()
 
 
 def expand_to_words(text: str, lookup: Lookup, escape: str) -> list[str]:
     """The words of ``text``; unquoted values are split at blanks as well. Raises WordError."""
-    expander = _Expander(text, lookup, escape, WORD)
+    expander = Expander(text, lookup, escape, WORD)
     expander.run()
     return expander.words.finish()
 
@@ -77,7 +40,7 @@ def expand_heredoc(body: str, lookup: Lookup, escape: str = "\\") -> str:
     """
     if "$" not in body and escape not in body:
         return body
-    return _Expander(body, lookup, escape, HEREDOC_BODY).run()
+    return Expander(body, lookup, escape, HEREDOC_BODY).run()
 
 
 def names_used(word: str, escape: str = "\\") -> tuple[str, ...]:
@@ -90,288 +53,22 @@ def names_used(word: str, escape: str = "\\") -> tuple[str, ...]:
         names[name] = None
         return "x"
 
-    with suppress(WordError):  # whoever expands the word reports it, with its place
-        _Expander(word, note, escape, WORD).run()
+    try:
+        Expander(word, note, escape, WORD).run()
+    except WordError:
+        return tuple(names)  # whoever expands the word reports it, with its place
     return tuple(names)
 
 
-def split_raw(text: str) -> list[str]:
-    """The words of a command line with quotes, escapes and variables left in them, ``<< X`` kept as one word.
+def split_unset(text: str, mode: Mode) -> list[str]:
+    """The words of ``text`` when every name is unset and the escape is a backslash. Raises WordError.
 
-    The escape character is always a backslash here. Raises WordError.
+    In RAW, quotes, escapes and references stay in the words, and ``<< X`` is one word.
     """
-    expander = _Expander(text, _unset, "\\", RAW)
-    expander.run()
-    return expander.words.finish()
-
-
-def split_mode(text: str, mode: Mode) -> list[str]:
-    """The words of ``text`` when every name is unset. Raises WordError."""
-    expander = _Expander(text, _unset, "\\", mode)
+    expander = Expander(text, _unset, "\\", mode)
     expander.run()
     return expander.words.finish()
 
 
 def _unset(name: str) -> None:
     return None
-
-
-class _Words:
-    """Collects characters into words. Quoted and escaped characters never separate."""
-
-    __slots__ = ("buffer", "words")
-
-    def __init__(self) -> None:
-        self.words: list[str] = []
-        self.buffer: list[str] = []
-
-    def add(self, text: str) -> None:
-        """Unquoted text: blanks separate words."""
-        for char in text:
-            if char in SPACE:
-                self.end_word()
-            else:
-                self.buffer.append(char)
-
-    def add_raw(self, text: str) -> None:
-        self.buffer.append(text)
-
-    def end_word(self) -> None:
-        word = "".join(self.buffer)
-        self.buffer.clear()
-        if word:
-            self.words.append(word)
-
-    def finish(self) -> list[str]:
-        self.end_word()
-        return self.words
-
-
-class _Expander:
-    """One pass over one text, by recursive descent. ``at`` is the place of the next character."""
-
-    def __init__(self, text: str, lookup: Lookup, escape: str, mode: Mode) -> None:
-        self.text = text
-        self.lookup = lookup
-        self.escape = escape
-        self.mode = mode
-        self.at = 0
-        self.depth = 0
-        self.words = _Words()
-
-    def run(self) -> str:
-        return self._until(_END, self.mode.keep_escapes, self.words)
-
-    def _peek(self) -> str:
-        return self.text[self.at : self.at + 1]
-
-    def _next(self) -> str:
-        char = self.text[self.at : self.at + 1]
-        self.at += 1
-        return char
-
-    def _until(self, stop: str, keep_escapes: bool, words: _Words | None) -> str:
-        """Everything up to the unquoted character ``stop``, which is consumed."""
-        start = self.at
-        out: list[str] = []
-        while (char := self._peek()) != "":
-            if char == stop:
-                self.at += 1
-                return "".join(out)
-            special = self._special(char, keep_escapes)
-            if special is not None:
-                out.append(special)
-                if words is not None:
-                    (words.add if char == "$" else words.add_raw)(special)
-                continue
-            self.at += 1
-            if char != self.escape:
-                out.append(char)
-                if words is not None:
-                    words.add(char)
-                continue
-            # The character after an escape is literal; an escape at the end is nothing.
-            escaped = (char if keep_escapes else "") + self._next()
-            out.append(escaped)
-            if words is not None:
-                words.add_raw(escaped)
-        if stop != _END:
-            raise WordError(f"nothing closes it: a {stop} is missing", start)
-        return "".join(out)
-
-    def _special(self, char: str, keep_escapes: bool) -> str | None:
-        if char == "$":
-            return self._dollar()
-        if char == "<":
-            return self._less()
-        if self.mode.quotes:
-            if char == "'":
-                return self._single()
-            if char == '"':
-                return self._double(keep_escapes)
-        return None
-
-    def _less(self) -> str:
-        """``<`` or ``<<`` with the blanks after it: a heredoc's name may stand apart from its mark."""
-        start = self.at
-        self.at += 1
-        if self._peek() != "<":
-            return "<"
-        self.at += 1
-        while self._peek() in ("\t", "\r", " "):
-            self.at += 1
-        return self.text[start : self.at]
-
-    def _single(self) -> str:
-        start = self.at
-        end = self.text.find("'", start + 1)
-        if end < 0:
-            raise WordError("a single quote is not closed", start)
-        self.at = end + 1
-        return self.text[start : end + 1] if self.mode.keep_quotes else self.text[start + 1 : end]
-
-    def _double(self, keep_escapes: bool) -> str:
-        start = self.at
-        self.at += 1
-        quote = '"' if self.mode.keep_quotes else ""
-        out = [quote]
-        while (char := self._peek()) != '"':
-            if char == "":
-                raise WordError("a double quote is not closed", start)
-            if char == "$":
-                out.append(self._dollar())
-                continue
-            self.at += 1
-            if char != self.escape:
-                out.append(char)
-                continue
-            following = self._peek()
-            if keep_escapes:
-                out.append(char)
-            if following != "" and (following in '"$' or following == self.escape):
-                out.append(self._next())
-            elif following != "":
-                out.append(char)
-        self.at += 1
-        out.append(quote)
-        return "".join(out)
-
-    def _name(self) -> str:
-        """A name, the digits of a positional parameter, or one special character; "" when none of them comes."""
-        start = self.at
-        first = self._peek()
-        if first == "":
-            return ""
-        if first.isdecimal():
-            while self._peek().isdecimal():
-                self.at += 1
-        elif first in _SPECIAL_NAMES:
-            self.at += 1
-        else:
-            while (char := self._peek()).isalpha() or char.isdecimal() or char == "_":
-                self.at += 1
-        return self.text[start : self.at]
-
-    def _dollar(self) -> str:
-        start = self.at
-        self.at += 1
-        if self._peek() != "{":
-            name = self._name()
-            if name == "":
-                return "$"
-            value = self.lookup(name)
-            if value is None:
-                return f"${name}" if self.mode.keep_unset else ""
-            return value
-        self.at += 1
-        self.depth += 1
-        if self.depth > _MAX_DEPTH:
-            raise WordError(f"substitutions are nested more than {_MAX_DEPTH} deep", start)
-        result = self._braces(start)
-        self.depth -= 1
-        return result
-
-    def _braces(self, start: int) -> str:
-        """The rest of ``${...}`` after the brace."""
-        first = self._peek()
-        if first == "":
-            raise WordError("a substitution is not closed: a } is missing", start)
-        if first in "{}:":
-            raise WordError("bad substitution: ${ must be followed by a name", start)
-        name = self._name()
-        char = self._next()
-        match char:
-            case "}":
-                value = self.lookup(name)
-                if value is None:
-                    return f"${{{name}}}" if self.mode.keep_unset else ""
-                return value
-            case "/":
-                return self._replace(name, start)
-            case "#" | "%":
-                return self._trim(name, char, start)
-            case ":" if self._peek() in ("-", "+", "?"):
-                return self._default(name, ":" + self._next(), start)
-            case "-" | "+" | "?":
-                return self._default(name, char, start)
-            case "":
-                raise WordError("a substitution is not closed: a } is missing", start)
-            case _:
-                mark = char + self._peek() if char == ":" else char
-                raise WordError(f"the modifier {mark} is not supported in a substitution", start)
-
-    def _operand(self, stop: str, keep_escapes: bool, start: int) -> str:
-        try:
-            return self._until(stop, keep_escapes, None)
-        except WordError:
-            if self.at < len(self.text):
-                raise
-            raise WordError(f"a substitution is not closed: a {stop} is missing", start) from None
-
-    def _default(self, name: str, mark: str, start: int) -> str:
-        operand = self._operand("}", False, start)
-        value = self.lookup(name)
-        if value is None and self.mode.keep_unset:
-            return f"${{{name}{mark}{operand}}}"
-        given = value is not None and not (value == "" and mark[0] == ":")
-        if mark[-1] == "+":
-            return operand if given else ""
-        if given:
-            return value or ""
-        if mark[-1] == "-":
-            return operand
-        stock = "must be set" if value is None else "must not be empty"
-        raise WordError(f"{name}: {operand or stock}", start)
-
-    def _trim(self, name: str, mark: str, start: int) -> str:
-        pattern = self._operand("}", True, start)
-        value = self.lookup(name)
-        if value is None and self.mode.keep_unset:
-            return f"${{{name}{mark}{pattern}}}"
-        longest = pattern.startswith(mark)
-        tokens = self._pattern(pattern[1:] if longest else pattern, start)
-        if value is None:
-            return ""
-        if mark == "#":
-            end = globs.match_prefix(tokens, value, longest=longest)
-            return value if end is None else value[end:]
-        end = globs.match_prefix(tokens[::-1], value[::-1], longest=longest)
-        return value if end is None else value[: len(value) - end]
-
-    def _replace(self, name: str, start: int) -> str:
-        every = self._peek() == "/"
-        if every:
-            self.at += 1
-        pattern = self._operand("/", True, start)
-        replacement = self._operand("}", True, start)
-        value = self.lookup(name)
-        if value is None and self.mode.keep_unset:
-            return f"${{{name}/{pattern}/{replacement}}}"
-        tokens = self._pattern(pattern, start)
-        return globs.replace(tokens, value or "", replacement, every=every)
-
-    def _pattern(self, pattern: str, start: int) -> tuple[str, ...]:
-        try:
-            return globs.tokens(pattern)
-        except ValueError as error:
-            raise WordError(f"the pattern {pattern} is malformed: {error}", start) from None
