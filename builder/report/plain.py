@@ -49,6 +49,7 @@ class Plain:
         self._blocks: dict[int, _Block] = {}
         self._names: dict[int, str] = {}
         """Of blocks that aren't steps."""
+        self._began: dict[int, float] = {}
         self._owner: int | None = None
         self._wrote = False
 
@@ -132,11 +133,14 @@ class Plain:
             self._say(
                 event.step, event.at, [f"{event.name} {'begins' if event.start else 'ends'} {event.detail}".rstrip()]
             )
-        elif event.start:
-            self._say(self._number(f"{verb} {clean(event.detail)}".rstrip()), event.at, [])
+            return
+        number = self._number(f"{verb} {clean(event.detail)}".rstrip())
+        if event.start:
+            self._began[number] = event.at
+            self._say(number, event.at, [])
         else:
-            number = self._number(f"{verb} {clean(event.detail)}".rstrip())
-            self._say(number, event.at, ["DONE"], done=True)
+            seconds = event.at - self._began.get(number, event.at)
+            self._say(number, event.at, [f"DONE {seconds_text(seconds)}"], done=True)
 
     def _number(self, name: str) -> int:
         """The number of a block that is no step: above those of all steps."""
@@ -152,7 +156,7 @@ class Plain:
         lines += [f"manifest {event.manifest_digest}"] if event.manifest_digest else []
         lines += [f"naming to {clean(name)}" for name in event.names]
         lines.append(f"DONE {seconds_text(event.seconds)}, {event.cached} of {event.total} steps cached")
-        self._say(self._number("image"), event.at, lines, done=True)
+        self._say(self._number("exporting to image"), event.at, lines, done=True)
 
 
 def _end(event: StepFinished | StepFailed) -> str:

@@ -60,7 +60,7 @@ def test_one_step_after_another() -> None:
         "#2 [build 1/3] FROM debian:12\n#2 CACHED\n\n"
         "#3 [build 2/3] COPY . /src\n#3 DONE 0.3s\n\n"
         "#4 [build 3/3] RUN make\n#4 0.123 cc a.c\n#4 12.00 cc b.c\n#4 12.00\n#4 12.50 linking\n#4 DONE 12.5s\n\n"
-        "#6 image\n#6 writing image sha256:ab\n#6 manifest sha256:cd\n#6 naming to docker.io/library/app:1.0\n"
+        "#6 exporting to image\n#6 writing image sha256:ab\n#6 manifest sha256:cd\n#6 naming to docker.io/library/app:1.0\n"
         "#6 DONE 13.1s, 2 of 4 steps cached\n"
     )
 
@@ -132,7 +132,7 @@ def test_warnings_name_the_line() -> None:
 
 def test_an_output_is_shown_as_a_step_of_its_own() -> None:
     text = drawn([PLAN, Phase(100.0, None, "output", True, "app.tar"), Phase(100.5, None, "output", False, "app.tar")])
-    assert text == "#6 exporting app.tar\n#6 DONE\n"
+    assert text == "#6 exporting app.tar\n#6 DONE 0.5s\n"
 
 
 def test_phases_of_steps_are_for_debugging() -> None:
