@@ -60,7 +60,8 @@ def test_one_step_after_another() -> None:
         "#2 [build 1/3] FROM debian:12\n#2 CACHED\n\n"
         "#3 [build 2/3] COPY . /src\n#3 DONE 0.3s\n\n"
         "#4 [build 3/3] RUN make\n#4 0.123 cc a.c\n#4 12.00 cc b.c\n#4 12.00\n#4 12.50 linking\n#4 DONE 12.5s\n\n"
-        "#6 exporting to image\n#6 writing image sha256:ab\n#6 manifest sha256:cd\n#6 naming to docker.io/library/app:1.0\n"
+        "#6 exporting to image\n#6 writing image sha256:ab\n#6 manifest sha256:cd\n"
+        "#6 naming to docker.io/library/app:1.0\n"
         "#6 DONE 13.1s, 2 of 4 steps cached\n"
     )
 
