@@ -47,7 +47,7 @@ def _from_store(ref: ImageRef, found: Survey, store: "Store") -> Base:
 def _from_context(ref: ImageRef, context: NamedContext, store: "Store") -> Base:
     from layers.load import load  # brings decompression along, which other builds do not need
 
-    what = f"build context {context.name} ({context.path})"
+    what = f"build context {context.name} ({_location(context)})"
     try:
         loaded = load(store, context.path, reference=context.reference, platform=ref.platform)
     except (PybuildError, OSError) as error:
@@ -57,17 +57,16 @@ def _from_context(ref: ImageRef, context: NamedContext, store: "Store") -> Base:
         raise PlanError(
             f"{what} holds {len(loaded)} images",
             span=ref.span,
-            hint=f"pick one: --build-context {context.name}=oci-layout://{context.path}:TAG",
+            hint=f"pick one: --build-context {context.name}={_location(context)}:TAG",
         )
     image = store.image(str(loaded[0].id))
     if image is None:
         raise PlanError(f"{what}: image {loaded[0].id} was removed while it was read", span=ref.span)
-    return Base(_shown(ref), ImageConfig.parse(image.config), image.rootfs, image.clamps)
+    return Base(_location(context), ImageConfig.parse(image.config), image.rootfs, image.clamps)
 
 
-def _shown(ref: ImageRef) -> str:
-    """The name as progress shows it; a stage that a context replaces need not have the form of an image's name."""
-    try:
-        return ref.full_name()
-    except PlanError:
-        return ref.name
+def _location(context: NamedContext) -> str:
+    """As it is written after the name in ``--build-context``."""
+    reference = context.reference or ""
+    separator = "@" if ":" in reference else ":" if reference else ""
+    return f"oci-layout://{context.path}{separator}{reference}"

@@ -42,7 +42,7 @@ def run(state: StageState, instruction: Run, scope: Scope) -> StageState:
         proxy_env=proxies(scope.found.arguments.given),
         platform=state.config.platform.normalized(),
     )
-    title = titles.run(instruction.text, values, body)
+    title = titles.run(instruction.text, scope.expander(state, instruction), body)
     state, node = scope.step(state, op, (), title, instruction)
     return state.noted(f"RUN {' '.join((*_argument_words(state, values), *args))} # buildkit", node)
 

@@ -1,12 +1,26 @@
 """Titles of steps: an instruction as BuildKit's progress shows it, with variables replaced. Pure."""
 
+import functools
 import re
 from collections.abc import Mapping
 
+from builder.dockerfile.words import WordError, expand
 from builder.errors import PlanError
 from builder.plan.expand import Expander
 
-_PART = re.compile(r"\\.|'[^']*'|\$(?:\{(\w+)\}|(\w+))")
+_VARIABLE = r"\$\{(?P<braced>\w+)[^{}]*\}|\$(?P<name>\w+)"
+
+
+@functools.cache
+def _patterns(escape: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """What is special outside of quotes, and inside double ones."""
+    mark = re.escape(escape)
+    escaped = rf"{mark}(?P<escaped>.)"
+    quoted = rf'(?P<quoted>"(?:{mark}.|[^"{mark}])*")'
+    return (
+        re.compile(rf"{escaped}|'[^']*'|{quoted}|{_VARIABLE}", re.DOTALL),
+        re.compile(rf'{mark}(?P<escaped>["${mark}])|{_VARIABLE}'),
+    )
 
 
 def expanded(text: str, expander: Expander) -> str:
@@ -17,20 +31,37 @@ def expanded(text: str, expander: Expander) -> str:
         return _upper(text)
 
 
-def run(text: str, values: Mapping[str, str], heredoc: str | None) -> str:
+def run(text: str, expander: Expander, heredoc: str | None) -> str:
     """RUN: quotes stay, and so does what is not set (the shell may know it); ``heredoc`` is a body that is the command.
 
-    ``${x:-y}`` and its kin are left to the reader.
+    Words inside ``${...}`` are not looked into when they have braces of their own.
     """
     if heredoc is not None:
         first, newline, _ = heredoc.strip().partition("\n")
         text += f" ({first.rstrip()}{'...' if newline else ''})"
-    return _upper(_PART.sub(lambda found: _value(found, values), text))
+    return _upper(_replaced(text, expander.values, expander.escape))
 
 
-def _value(found: re.Match[str], values: Mapping[str, str]) -> str:
-    name = found[1] or found[2]
-    return found[0] if name is None else values.get(name, found[0])
+def _replaced(text: str, values: Mapping[str, str], escape: str) -> str:
+    plain, quoted = _patterns(escape)
+
+    def outside(found: re.Match[str]) -> str:
+        if found["quoted"]:
+            return quoted.sub(inside, found[0])
+        return inside(found)
+
+    def inside(found: re.Match[str]) -> str:
+        return found["escaped"] or variable(found)
+
+    def variable(found: re.Match[str]) -> str:
+        if (found["braced"] or found["name"]) not in values:
+            return found[0]
+        try:
+            return expand(found[0], values.get, escape)
+        except WordError:
+            return found[0]
+
+    return plain.sub(outside, text)
 
 
 def _upper(text: str) -> str:

@@ -3,7 +3,7 @@
 import pytest
 
 from builder.errors import Unsupported
-from builder.plan.graph import CopyOp, ImageOp, LocalOp, RunOp, ScratchOp
+from builder.plan.graph import ImageOp, LocalOp, RunOp
 from builder.settings import NamedContext
 from layers.image import Platform
 from tests.support.planning import ARM64, created_by, image, last, plan, refused, titles
