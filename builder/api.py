@@ -14,7 +14,7 @@ from builder.output.assemble import assemble
 from builder.output.export import Exporter, open_exporter
 from builder.plan.bases import resolve
 from builder.plan.context import Context, open_context
-from builder.plan.graph import ImageOp, LocalOp, Node, NodeId, Plan, StepResult
+from builder.plan.graph import ImageOp, LocalOp, Node, NodeId, Plan, ScratchOp, StepResult
 from builder.plan.keys import is_source
 from builder.plan.lower import lower
 from builder.settings import BuildRequest
@@ -94,7 +94,7 @@ def _prepare(bench: _Bench) -> _Prepared:
     bench.phase("resolve", True)
     plan = lower(dockerfile, resolve(dockerfile, request, store), request)
     bench.phase("resolve", False)
-    emit(PlanReady(clock(), tuple(_step_info(node) for node in plan.nodes.values()), plan.target))
+    emit(PlanReady(clock(), _shown(plan), plan.target))
     for message, span in plan.warnings:
         emit(Warned(clock(), None, message, span.first_line if span is not None else 0))
     bench.phase("context", True)
@@ -104,6 +104,11 @@ def _prepare(bench: _Bench) -> _Prepared:
     known = inspect(plan, contexts, store)
     bench.phase("context", False)
     return _Prepared(plan, contexts, known)
+
+
+def _shown(plan: Plan) -> tuple[StepInfo, ...]:
+    """The steps as announced; an empty root file system is none."""
+    return tuple(_step_info(node) for node in plan.nodes.values() if not isinstance(node.op, ScratchOp))
 
 
 def _step_info(node: Node) -> StepInfo:

@@ -8,7 +8,7 @@ not even looked at. Threads, sandbox and packing are imported only when a step m
 from collections.abc import Mapping
 
 from builder.events import StepCached, StepFinished, StepStarted
-from builder.plan.graph import ImageOp, LayerSink, LocalOp, Node, NodeId, Plan, StepResult
+from builder.plan.graph import ImageOp, LayerSink, LocalOp, Node, NodeId, Plan, ScratchOp, StepResult
 from builder.plan.keys import effective_key, is_source
 from builder.solve.lookup import Known
 from builder.solve.stepcontext import Control, StepContext
@@ -54,6 +54,8 @@ class Board:
         now = self.context.clock()
         rootfs: Rootfs = node.op.rootfs if isinstance(node.op, ImageOp) else ()
         self.put(StepResult(node.id, str(effective_key(node, None, None)), rootfs, None, "recipe", 0.0, now))
+        if isinstance(node.op, ScratchOp):
+            return  # nothing to show: as in BuildKit's progress, the first step of the stage is its first line
         if isinstance(node.op, LocalOp):
             self.context.emit(StepStarted(now, node.id))
             self.context.emit(StepFinished(now, node.id, 0.0))
@@ -68,7 +70,7 @@ def _take_known(board: Board, wanted: tuple[NodeId, ...]) -> list[NodeId]:
     for node in board.plan.nodes.values():
         record = board.known.record(node)
         if node.id not in wanted:
-            if record is not None or (is_source(node) and not isinstance(node.op, LocalOp)):
+            if record is not None or (is_source(node) and isinstance(node.op, ImageOp)):
                 board.context.emit(StepCached(board.context.clock(), node.id, "recipe"))
         elif is_source(node):
             board.source(node)

@@ -58,11 +58,12 @@ def make_inputs(directory: Path) -> tuple[Path, Path]:
 
 
 def pybuild(store: Path, *arguments: str | Path) -> list[str]:
-    return [sys.executable, "-m", "builder", "--root", str(store), *(str(argument) for argument in arguments)]
+    command, *rest = [str(argument) for argument in arguments]
+    return [sys.executable, "-m", "builder", command, "--root", str(store), *rest]
 
 
 def build_command(store: Path, context: Path, output: Path) -> list[str]:
-    return pybuild(store, "--no-cache", "--progress", "json", "-o", f"type=oci,dest={output}", context)
+    return pybuild(store, "build", "--no-cache", "--progress", "json", "-o", f"type=oci,dest={output}", context)
 
 
 def environment() -> dict[str, str]:
@@ -156,8 +157,8 @@ def test_kill_anywhere(tmp_path: Path) -> None:
     context, base = make_inputs(tmp_path)
     pristine = tmp_path / "pristine"
     run(sys.executable, FIXTURES / "images" / "make.py", "busybox")
-    run(*pybuild(pristine, "load", "-t", "base", FIXTURES / "images" / "out" / "busybox"), cwd=REPOSITORY)
-    run(*pybuild(pristine, "-t", "big", base), cwd=REPOSITORY, env=environment())
+    run(*pybuild(pristine, "load", "-t", "base", "-i", FIXTURES / "images" / "out" / "busybox"), cwd=REPOSITORY)
+    run(*pybuild(pristine, "build", "-t", "big", base), cwd=REPOSITORY, env=environment())
     store = tmp_path / "store"
     output = tmp_path / "out.tar"
 

@@ -45,7 +45,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
     base = FIXTURES / "images" / "out" / "busybox"
     started = int((scratch).stat().st_mtime)
     store = scratch / "store"
-    run(sys.executable, "-m", "builder", "load", "--root", store, "-t", "base", base, cwd=REPOSITORY)
+    run(sys.executable, "-m", "builder", "load", "--root", store, "-t", "base", "-i", base, cwd=REPOSITORY)
     buildah = Buildah(scratch / "buildah")
     buildah.load(base, "base", scratch)
     with dockerd(scratch / "docker") as docker:
