@@ -14,7 +14,7 @@ from builder.plan.content import HASHED, describe, entry_row, hashed
 from builder.plan.context import Context
 from builder.plan.graph import AddOp, CopyOp, InlineFile
 from builder.plan.wildcards import BadPattern, Pattern, compile_part, has_wildcard
-from layers.entry import Entry, Kind
+from layers.entry import Entry, FileSource, Kind
 from layers.tree import Tree, resolve
 
 VERSION = b"pybuild-selection-1"
@@ -45,26 +45,30 @@ class Selection:
         """Raw SHA-256 of names, kinds, modes, owners, link texts, devices, xattrs and contents (reference 5.2, 9.1).
 
         Not of times, of what is a hard link to what, nor of the metadata of a directory whose contents are poured out.
-        The bytes of inline files are in the step's key with the operation, so they are not read here.
+        The bytes of inline files are in the step's key with the operation, so they are not read here. From then on the
+        sources of context files carry their digests, so that other bytes are noticed when they are packed.
         """
         if self._digest is None:
-            self._digest = self._compute()
+            state = hashlib.sha256(VERSION)
+            self.roots = tuple(self._fold(state, number, root) for number, root in enumerate(self.roots))
+            self._digest = state.digest()
         return self._digest
 
-    def _compute(self) -> bytes:
-        state = hashlib.sha256(VERSION)
-        for number, (name, entry) in enumerate(self.roots):
-            state.update(b"\0root %d %b\0" % (number, name))
-            if entry.kind is not Kind.DIRECTORY:
-                digests = hashed(self.tree, [entry] if entry.kind in HASHED else [])
-                state.update(entry_row(entry, iter(digests)))
-                continue
-            top = len(entry.path) + 1 if entry.path else 0
-            tree = self.tree
-            for path, rows in tree.describe(entry.path) if isinstance(tree, Context) else describe(tree, entry.path):
-                state.update(b"\0in %b\0" % path[top:])
-                state.update(rows)
-        return state.digest()
+    def _fold(self, state: "hashlib._Hash", number: int, root: Root) -> Root:
+        tree = self.tree
+        name, entry = root
+        state.update(b"\0root %d %b\0" % (number, name))
+        if entry.kind is not Kind.DIRECTORY:
+            digests = hashed(tree, [entry] if entry.kind in HASHED else [])
+            state.update(entry_row(entry, iter(digests)))
+            if digests and isinstance(entry.source, FileSource):
+                return Root(name, entry._replace(source=FileSource(entry.source.path, digests[0])))
+            return root
+        top = len(entry.path) + 1 if entry.path else 0
+        for path, rows in tree.describe(entry.path) if isinstance(tree, Context) else describe(tree, entry.path):
+            state.update(b"\0in %b\0" % path[top:])
+            state.update(rows)
+        return root
 
 
 def select(op: CopyOp | AddOp, source: Tree, span: Span | None) -> Selection:

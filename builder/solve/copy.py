@@ -1,0 +1,285 @@
+"""COPY: a selection and a destination become the entries of a layer. Rules: reference 1.10.
+
+The entries come out in stream order with every parent directory, whatever the number of sources: directories that
+several sources pour into are merged name by name, so only one listing a level is held.
+"""
+
+import os
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from builder.plan.context import carried_xattr
+from builder.plan.graph import AddOp, CopyOp, InlineFile
+from builder.plan.modes import Mode, parse_mode
+from builder.plan.select import Root, Selection
+from builder.solve.placing import CannotPlace, NewDirectory, Owner, chain, encode, find_owner, show
+from layers.entry import BytesSource, Entry, FileSource, Kind
+from layers.tree import Tree, resolve
+
+Xattrs = tuple[tuple[bytes, bytes], ...]
+
+_FEW = 16
+"""Up to this many names are looked up one by one below; for more, the directory below is listed once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What COPY makes of a source's mode and owner. ``owner`` None keeps the source's (``keep``) or gives 0:0."""
+
+    owner: Owner | None
+    mode: Mode | None
+    keep: bool
+
+    def apply(self, entry: Entry, path: bytes, below: tuple[tuple[bytes, bytes], ...] = ()) -> Entry:
+        """``entry`` at ``path``. ``below``: xattrs of a directory that is there already; the source's are added."""
+        _, kind, mode, uid, gid, mtime_ns, size, link, device, xattrs, source = entry
+        if self.owner is not None:
+            uid, gid = self.owner
+        elif not self.keep:
+            uid = gid = 0
+        if self.mode is not None and kind is not Kind.SYMLINK:
+            mode = self.mode.apply(mode, directory=kind is Kind.DIRECTORY)
+        if xattrs or below:
+            xattrs = _merged(below, xattrs)
+        return Entry(path, kind, mode, uid, gid, mtime_ns, size, link, device, xattrs, source)
+
+
+def _merged(below: Xattrs, above: Xattrs) -> Xattrs:
+    carried = {name: value for name, value in above if carried_xattr(name)}
+    return tuple(sorted({**dict(below), **carried}.items()))
+
+
+@runtime_checkable
+class KnowsLinks(Protocol):
+    """A tree that can tell which of its files are one file with several names."""
+
+    def shared_files(self, directory: bytes, /) -> Mapping[bytes, tuple[int, int]]: ...
+
+
+class Source:
+    """One source while it is copied: hard links are kept inside of it, not between two (reference 1.10)."""
+
+    def __init__(self, tree: Tree) -> None:
+        self.tree = tree
+        self._first: dict[tuple[int, int], bytes] = {}
+
+    def file_ids(self, directory: bytes, entries: Sequence[Entry]) -> Mapping[bytes, tuple[int, int]]:
+        """What tells files with several names apart, by path in the source."""
+        if isinstance(self.tree, KnowsLinks):
+            shared = self.tree.shared_files(directory)
+            prefix = directory + b"/" if directory else b""
+            return {prefix + name: number for name, number in shared.items()} if shared else shared
+        found = {}
+        for entry in entries:
+            if entry.kind is Kind.FILE and isinstance(entry.source, FileSource):
+                status = os.lstat(entry.source.path)
+                if status.st_nlink > 1 and stat.S_ISREG(status.st_mode):
+                    found[entry.path] = (status.st_dev, status.st_ino)
+        return found
+
+    def linked(self, entry: Entry, number: tuple[int, int] | None) -> Entry:
+        """``entry``, or a HARDLINK when its file is in the layer already."""
+        if number is None:
+            return entry
+        first = self._first.setdefault(number, entry.path)
+        if first == entry.path:
+            return entry
+        return entry._replace(kind=Kind.HARDLINK, link=first, size=0, source=None)
+
+
+class Pour(NamedTuple):
+    """The contents of a source's directory, on their way into a directory of the destination."""
+
+    source: Source
+    directory: bytes
+
+
+class Single(NamedTuple):
+    """One file on its way into a directory of the destination, by its name there."""
+
+    name: bytes
+    entry: Entry
+
+
+Part = Pour | Single
+
+
+class _Child(NamedTuple):
+    """What one source has under one name."""
+
+    entry: Entry
+    source: Source | None
+    number: tuple[int, int] | None
+
+
+class Merge:
+    """Entries of a destination directory that parts are copied into, in the order of the parts."""
+
+    def __init__(self, dest: Tree, metadata: Metadata) -> None:
+        self._dest = dest
+        self._metadata = metadata
+
+    def fill(self, path: bytes, parts: Sequence[Part], *, new: bool) -> Iterator[Entry]:
+        """Everything below directory ``path``. ``new``: nothing of it is in the destination yet.
+
+        Raises CannotPlace for a directory over what is none, and for anything else over a directory.
+        """
+        if new and len(parts) == 1 and isinstance(parts[0], Pour):
+            yield from self._pour(path, parts[0])
+            return
+        prefix = path + b"/" if path else b""
+        names = _by_name(parts)
+        below = {} if new else self._below(path, prefix, names)
+        for name in sorted(names):
+            yield from self._place(prefix + name, names[name], below.get(name))
+
+    def _pour(self, path: bytes, part: Pour) -> Iterator[Entry]:
+        """As ``fill`` for one source alone: most copies are this, of very many files."""
+        source, directory = part
+        entries = source.tree.children(directory)
+        numbers = source.file_ids(directory, entries)
+        start = len(directory) + 1 if directory else 0
+        prefix = path + b"/" if path else b""
+        apply = self._metadata.apply
+        for entry in entries:
+            placed = apply(entry, prefix + entry.path[start:])
+            if numbers and entry.path in numbers:
+                placed = source.linked(placed, numbers[entry.path])
+            yield placed
+            if entry.kind is Kind.DIRECTORY:
+                yield from self._pour(placed.path, Pour(source, entry.path))
+
+    def _below(self, path: bytes, prefix: bytes, names: Mapping[bytes, object]) -> dict[bytes, Entry]:
+        if len(names) > _FEW:
+            return {entry.path[len(prefix) :]: entry for entry in self._dest.children(path)}
+        found = {name: self._dest.lookup(prefix + name) for name in names}
+        return {name: entry for name, entry in found.items() if entry is not None}
+
+    def _place(self, path: bytes, children: Sequence[_Child], below: Entry | None) -> Iterator[Entry]:
+        there = below
+        for child in children:
+            there = self._over(path, child.entry, there)
+        last = children[-1]
+        if there is None or last.entry.kind is not Kind.DIRECTORY:
+            entry = self._metadata.apply(last.entry, path)
+            yield last.source.linked(entry, last.number) if last.source is not None else entry
+            return
+        yield there
+        pours = [Pour(child.source, child.entry.path) for child in children if child.source is not None]
+        yield from self.fill(path, pours, new=below is None)
+
+    def _over(self, path: bytes, entry: Entry, there: Entry | None) -> Entry | None:
+        """What is at ``path`` once ``entry`` is copied over ``there``."""
+        if entry.kind is not Kind.DIRECTORY:
+            if there is not None and there.kind is Kind.DIRECTORY:
+                raise CannotPlace(
+                    f"cannot copy a {_noun(entry)} over the directory {show(path)}", hint="copy it under another name"
+                )
+            return self._metadata.apply(entry, path)
+        if there is not None and there.kind is not Kind.DIRECTORY:
+            raise over_other(path, there)
+        return self._metadata.apply(entry, path, there.xattrs if there is not None else ())
+
+
+def over_other(path: bytes, there: Entry) -> CannotPlace:
+    hint = "links inside of a copied directory's destination are not followed" if there.kind is Kind.SYMLINK else None
+    return CannotPlace(f"cannot copy a directory over {show(path)}, which is a {_noun(there)}", hint=hint)
+
+
+def _noun(entry: Entry) -> str:
+    return {Kind.SYMLINK: "link", Kind.CHAR: "device", Kind.BLOCK: "device"}.get(entry.kind, entry.kind.value)
+
+
+def _by_name(parts: Sequence[Part]) -> dict[bytes, list[_Child]]:
+    names: dict[bytes, list[_Child]] = {}
+    for part in parts:
+        match part:
+            case Single(name, entry):
+                names.setdefault(name, []).append(_Child(entry, None, None))
+            case Pour(source, directory):
+                entries = source.tree.children(directory)
+                numbers = source.file_ids(directory, entries)
+                start = len(directory) + 1 if directory else 0
+                for entry in entries:
+                    child = _Child(entry, source, numbers.get(entry.path) if numbers else None)
+                    names.setdefault(entry.path[start:], []).append(child)
+    return names
+
+
+class Destination(NamedTuple):
+    """Where ``dest`` leads once links are followed. ``inside``: it was written as a directory (a slash at its end)."""
+
+    path: bytes
+    inside: bool
+
+    @classmethod
+    def of(cls, dest: str, tree: Tree) -> "Destination":
+        return cls(resolve(tree, encode(dest)), dest.endswith(("/", "/.")))
+
+
+@dataclass(slots=True)
+class _Plan:
+    """What the sources come to at the destination, taken in order as BuildKit would copy them."""
+
+    there: Entry | None
+    """What is at the destination so far."""
+    parts: list[Part] = field(default_factory=list)
+    single: Entry | None = None
+    """The file that becomes the destination itself: the last one, if there are several."""
+    mtime_ns: int | None = None
+    """Of the last directory source."""
+
+
+def _plan(selection: Selection, where: Destination, there: Entry | None, new: Entry, now_ns: int) -> _Plan:
+    plan = _Plan(there)
+    if where.inside and there is None:
+        plan.there = new
+    for name, entry in (*selection.roots, *(_inline(file, now_ns) for file in selection.inline)):
+        if entry.kind is Kind.DIRECTORY:
+            if plan.there is not None and plan.there.kind is not Kind.DIRECTORY:
+                raise over_other(where.path, plan.there)
+            plan.there = plan.there or new
+            plan.parts.append(Pour(Source(selection.tree), entry.path))
+            plan.mtime_ns = entry.mtime_ns
+        elif plan.there is not None and plan.there.kind is Kind.DIRECTORY:
+            plan.parts.append(Single(name, entry))
+        else:
+            plan.there = plan.single = entry
+    return plan
+
+
+def _inline(file: InlineFile, now_ns: int) -> Root:
+    name = encode(file.name)
+    entry = Entry(name, Kind.FILE, 0o644, mtime_ns=now_ns, size=len(file.data), source=BytesSource(file.data))
+    return Root(name.rpartition(b"/")[2], entry)
+
+
+def copy_entries(op: CopyOp | AddOp, selection: Selection, dest: Tree, now_ns: int) -> Iterator[Entry]:
+    """The layer of ``op`` over ``dest``; ``now_ns`` is the time of new directories and heredocs.
+
+    Raises CannotPlace (sources that do not fit what is there) and PybuildError (an owner that cannot be).
+    """
+    if not selection.roots and not selection.inline:
+        return
+    owner = find_owner(op.chown, dest) if op.chown is not None else None
+    mode = parse_mode(op.chmod) if op.chmod is not None else None
+    where = Destination.of(op.dest, dest)
+    new = NewDirectory(mode.for_parents if mode is not None else 0o755, owner, now_ns)
+    above = where.path.rpartition(b"/")[0]
+    directories = list(chain(dest, above, new))
+    there = dest.lookup(where.path)
+    if where.inside and there is not None and there.kind is not Kind.DIRECTORY:
+        raise CannotPlace(f"cannot copy into {show(where.path)}: it is a {_noun(there)}, not a directory")
+    parent = directories[-1] if directories else dest.lookup(b"")
+    plan = _plan(selection, where, there, new.make(where.path, parent), now_ns)
+    metadata = Metadata(owner, mode, op.keep_owner)
+    yield from directories
+    if plan.single is not None:
+        yield metadata.apply(plan.single, where.path)
+        return
+    assert plan.there is not None
+    if where.path:
+        yield plan.there if plan.mtime_ns is None else plan.there._replace(mtime_ns=plan.mtime_ns)
+    yield from Merge(dest, metadata).fill(where.path, plan.parts, new=there is None)

@@ -1,0 +1,94 @@
+"""Making directories and giving owners in a root filesystem that is only described, as COPY, ADD and WORKDIR do."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from builder.sandbox.users import UserError, owner
+from layers.entry import Entry, Kind, parents
+from layers.errors import PybuildError
+from layers.tree import Tree, read_file, resolve
+
+MAX_ACCOUNTS = 10 << 20
+"""A passwd or group file larger than this is refused, as BuildKit refuses it (reference part L)."""
+
+_SET_GID = 0o2000
+
+Owner = tuple[int, int]
+
+
+class CannotPlace(PybuildError):
+    """What is copied does not fit what is there."""
+
+    code = "cannot-place"
+
+
+def show(path: bytes) -> str:
+    return "/" + path.decode(errors="backslashreplace")
+
+
+def encode(path: str) -> bytes:
+    return path.encode(errors="surrogateescape")
+
+
+def find_owner(spec: str, tree: Tree) -> Owner:
+    """(uid, gid) of a ``--chown`` word or a USER in the root filesystem ``tree``.
+
+    An unknown name is 0:0, as in BuildKit; on a root filesystem that is still empty it is an error there too.
+    """
+    try:
+        found = owner(spec, _accounts(tree, b"etc/passwd"), _accounts(tree, b"etc/group"))
+    except UserError as error:
+        raise PybuildError(str(error), code="unknown-user") from error
+    if found is None and not tree.children(b""):
+        raise PybuildError(
+            f"invalid user {spec!r}: the root filesystem is still empty, so it has no names",
+            hint="use numbers",
+            code="unknown-user",
+        )
+    return found or (0, 0)
+
+
+def _accounts(tree: Tree, path: bytes) -> bytes:
+    try:
+        return read_file(tree, resolve(tree, path), MAX_ACCOUNTS) or b""
+    except ValueError as error:
+        raise PybuildError(str(error), code="unknown-user") from error
+
+
+class NewDirectory(NamedTuple):
+    """How a missing directory is made: ``owner`` None is root's, with the group of a set-group-id parent."""
+
+    mode: int
+    owner: Owner | None
+    mtime_ns: int
+
+    def make(self, path: bytes, above: Entry | None) -> Entry:
+        """A set-group-id directory hands its group and the bit on to what is made in it (inode(7))."""
+        uid, gid = self.owner or (0, 0)
+        mode = self.mode
+        if above is not None and above.mode & _SET_GID:
+            mode |= _SET_GID
+            gid = gid if self.owner is not None else above.gid
+        return Entry(path, Kind.DIRECTORY, mode, uid, gid, self.mtime_ns)
+
+
+def chain(tree: Tree, path: bytes, new: NewDirectory) -> Iterator[Entry]:
+    """The directories above ``path`` and ``path`` itself, outermost first: as they are in ``tree``, or newly made.
+
+    The root is not among them. No part of ``path`` is a link (see layers.tree.resolve). Raises CannotPlace for a part
+    that is no directory.
+    """
+    above: Entry | None = tree.lookup(b"")
+    missing = False
+    for part in (*parents(path), path) if path else ():
+        here = None if missing else tree.lookup(part)
+        if here is None:
+            missing = True
+            here = new.make(part, above)
+        elif here.kind is not Kind.DIRECTORY:
+            raise CannotPlace(
+                f"cannot make {show(path)}: {show(part)} is not a directory",
+                hint=f"it is a {here.kind.value} in the image so far",
+            )
+        yield here
+        above = here
