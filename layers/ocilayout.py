@@ -126,7 +126,8 @@ def write_directory(image: OutputImage, blobs: BlobSource, directory: str) -> No
     does. Raises InvalidImage when the directory holds something that is not a layout.
     """
     if os.path.lexists(directory):
-        _merge(image, blobs, directory)
+        with atomic.locked_directory(directory):
+            _merge(image, blobs, directory)
         return
     parent = os.path.dirname(os.path.abspath(directory))
     atomic.sweep(parent)
@@ -141,7 +142,7 @@ def _merge(image: OutputImage, blobs: BlobSource, directory: str) -> None:
         raise InvalidImage(
             f"{directory} is not empty and not an OCI layout", hint="give a new directory, or one with an index.json"
         )
-    with atomic.locked_directory(directory), contextlib.ExitStack() as undo:
+    with contextlib.ExitStack() as undo:
         kept = parse_index(_read(index)).manifests if os.path.exists(index) else ()
         for digest, data in image.documents().items():
             _put(os.path.join(directory, blob_path(digest)), data, undo)
