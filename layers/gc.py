@@ -131,7 +131,7 @@ class Collector:
             places = context.layers.places()
             snapshots = context.layers.with_snapshot()
             indexes = context.layers.with_index()
-            blobs = context.layers.blob_digests()
+            lost = context.layers.blob_digests().difference(context.blobs)
             users = [(f"step {step.key}", step.rootfs) for step in self._steps.uses()]
             users += [(f"image {image.id}", image.rootfs) for image in self._images.all()]
             users += [(f"layer {layer}", below) for layer, below in places.items()]
@@ -144,7 +144,7 @@ class Collector:
             faults += [f"layer {layer} has no bytes" for layer in sorted(context.layers.without_bytes())]
             faults += _missing("snapshot", context.snapshots, snapshots)
             faults += _missing("index", context.indexes, indexes)
-            faults += [f"blob {digest} is not there" for digest in sorted(blobs) if not context.blobs.has(digest)]
+            faults += [f"blob {digest} is not there" for digest in sorted(lost)]
         for digest in context.blobs:
             try:
                 with context.blobs.open(digest) as reader:

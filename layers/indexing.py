@@ -8,7 +8,7 @@ from typing import Self
 
 from layers.blobs import CHUNK
 from layers.entry import BytesSource, Entry, FileSource, Kind, StreamSource, parents, sort_key
-from layers.errors import SourceChanged
+from layers.errors import SourceChanged, UnsafeArchive
 from layers.index import KEPT, MAX_KEPT, Index, IndexFile, encode_record
 from layers.tree import Tree, resolve
 
@@ -30,6 +30,7 @@ class Indexer:
         self._replay: Replay | None = None
 
     def add(self, entry: Entry, sha256: bytes | None) -> None:
+        _check(entry.path)
         entry = entry._replace(source=_kept(entry, sha256))
         if self._replay is not None:
             self._replay.put(entry, sha256)
@@ -74,6 +75,12 @@ class Indexer:
 
 def _order(path: bytes) -> list[bytes]:
     return sort_key(path) if path else []
+
+
+def _check(path: bytes) -> None:
+    """As ``unpack`` has it: raises UnsafeArchive for what is not a name inside the root."""
+    if path and not {b"", b".", b".."}.isdisjoint(path.split(b"/")):
+        raise UnsafeArchive(f"{path[:80]!r} is not a name inside the archive's root directory")
 
 
 def _kept(entry: Entry, sha256: bytes | None) -> BytesSource | None:
@@ -154,9 +161,15 @@ class Replay:
             entry, sha256 = self._follow(entry)
         before = self._entries.get(entry.path)
         if before is not None:
-            if entry.kind is not Kind.DIRECTORY and before[0].kind is Kind.DIRECTORY:
+            was_directory = before[0].kind is Kind.DIRECTORY
+            if entry.kind is Kind.WHITEOUT:
+                # What this layer has itself stays, but a directory of it no longer shows what is below.
+                if was_directory:
+                    self._opaque.add(entry.path)
+                return
+            if was_directory and entry.kind is not Kind.DIRECTORY:
                 self._drop_below(entry.path)
-            elif entry.kind is Kind.DIRECTORY and before[0].kind is not Kind.DIRECTORY:
+            elif entry.kind is Kind.DIRECTORY and not was_directory:
                 self._opaque.add(entry.path)
         self._entries[entry.path] = (entry, sha256)
 

@@ -45,6 +45,8 @@ __all__ = ["StepRecord", "Store", "StoredImage"]
 
 FOLDERS = ("blobs", "snapshots", "indexes", "leases", "tmp")
 
+MOUNTS = "/proc/self/mountinfo"
+
 TOUCH_SECONDS = 24 * 3600
 """How stale a step's time of last use may be before it is written again."""
 
@@ -332,7 +334,7 @@ def _refuse_overlay(path: str) -> None:
     """Raises StoreError on overlayfs, on which no overlay can be mounted (proc(5), mountinfo)."""
     device = os.stat(path).st_dev
     number = f"{os.major(device)}:{os.minor(device)}"
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as mounts:
+    with open(MOUNTS, encoding="utf-8", errors="surrogateescape") as mounts:
         for line in mounts:
             fields = line.split()
             if fields[2] == number and fields[fields.index("-") + 1] == "overlay":
