@@ -7,16 +7,12 @@ from builder.errors import PlanError, Unsupported
 from builder.plan import titles
 from builder.plan.expand import Expander
 from builder.plan.graph import AddOp, CopyOp, InlineFile, LocalOp, NodeId
+from builder.plan.modes import BadMode, parse_mode
 from builder.plan.nodes import Shown
 from builder.plan.scope import Scope
 from builder.plan.stage_state import StageState, absolute
 from builder.plan.stages import MAIN, LocalRef, Ref
 
-_OCTAL = re.compile(r"[0-7]+\Z")
-_NUMERIC = re.compile(r"[0-9]+\Z")
-_CLAUSE = r"[ugoa]*(?:[-+=][rwxXstugo]*)+"
-_SYMBOLIC = re.compile(rf"{_CLAUSE}(?:,{_CLAUSE})*\Z")
-_MAX_MODE = 0o7777
 _GIT = re.compile(
     r"(?:git|ssh)://|[a-zA-Z0-9_-]+@[a-zA-Z0-9.-]+:(?!//)|https?://[^?#]*\.git(?:[?#].*)?\Z|git@", re.ASCII
 )
@@ -87,13 +83,16 @@ def _inline(heredoc: Heredoc, expander: Expander) -> InlineFile:
 
 
 def _check_mode(instruction: Copy | Add, chmod: str | None) -> None:
-    if chmod is None or (_OCTAL.match(chmod) and int(chmod, 8) <= _MAX_MODE) or _SYMBOLIC.match(chmod):
+    if chmod is None:
         return
-    if _NUMERIC.match(chmod):
-        problem = f"invalid chmod parameter: '{chmod}'. it should be octal string and between 0 and 07777"
-    else:
-        problem = f"invalid chmod parameter: '{chmod}'"
-    raise PlanError(problem, span=instruction.span, hint="write --chmod=0755 or --chmod=u=rwX,go=rX")
+    try:
+        parse_mode(chmod)
+    except BadMode as error:
+        raise PlanError(
+            f"invalid chmod parameter: '{chmod}'. {error}",
+            span=instruction.span,
+            hint="write --chmod=0755 or --chmod=u=rwX,go=rX",
+        ) from error
 
 
 def _refuse_remote(instruction: Copy | Add, path: str) -> None:

@@ -8,6 +8,7 @@ from builder.dockerfile.words import WordError, expand
 from builder.errors import PlanError
 from builder.plan.expand import Expander
 
+_KEYWORD = re.compile(r"\S+")
 _VARIABLE = r"\$\{(?P<braced>\w+)[^{}]*\}|\$(?P<name>\w+)"
 
 
@@ -65,5 +66,4 @@ def _replaced(text: str, values: Mapping[str, str], escape: str) -> str:
 
 
 def _upper(text: str) -> str:
-    keyword, blank, rest = text.partition(" ")
-    return keyword.upper() + blank + rest
+    return _KEYWORD.sub(lambda found: found[0].upper(), text, count=1)
