@@ -11,8 +11,9 @@ import os
 import stat
 
 from builder.sandbox import kernel, stubs
-from builder.sandbox.job import EMPTY, Job
+from builder.sandbox.job import Job
 from builder.sandbox.kernel import (
+    MS_NODEV,
     MS_NOEXEC,
     MS_NOSUID,
     MS_RDONLY,
@@ -21,24 +22,24 @@ from builder.sandbox.kernel import (
     bind,
     mount,
 )
-from builder.sandbox.stage import FILES, ROOT, SAFE, SYS, Surroundings
+from builder.sandbox.stage import DEV, EMPTY, FILES, ROOT, SAFE, SYS, Surroundings
 
 UMASK = 0o022
 
 _DEVICES = (
-    (b"/dev/null", 1, 3),
-    (b"/dev/zero", 1, 5),
-    (b"/dev/full", 1, 7),
-    (b"/dev/random", 1, 8),
-    (b"/dev/urandom", 1, 9),
-    (b"/dev/tty", 5, 0),
+    (b"/null", 1, 3),
+    (b"/zero", 1, 5),
+    (b"/full", 1, 7),
+    (b"/random", 1, 8),
+    (b"/urandom", 1, 9),
+    (b"/tty", 5, 0),
 )
 _LINKS = (
-    (b"/dev/fd", b"/proc/self/fd"),
-    (b"/dev/stdin", b"/proc/self/fd/0"),
-    (b"/dev/stdout", b"/proc/self/fd/1"),
-    (b"/dev/stderr", b"/proc/self/fd/2"),
-    (b"/dev/ptmx", b"pts/ptmx"),
+    (b"/fd", b"/proc/self/fd"),
+    (b"/stdin", b"/proc/self/fd/0"),
+    (b"/stdout", b"/proc/self/fd/1"),
+    (b"/stderr", b"/proc/self/fd/2"),
+    (b"/ptmx", b"pts/ptmx"),
 )
 _READ_ONLY = (b"/proc/bus", b"/proc/fs", b"/proc/irq", b"/proc/sys", b"/proc/sysrq-trigger")
 _MASKED = (
@@ -63,19 +64,20 @@ def set_up(job: Job, surroundings: Surroundings, unmounts: kernel.Unmounts, made
     kernel.unshare(surroundings.namespaces)
     kernel.new_session_keyring()
     kernel.set_hostname(job.hostname)
-    _enter_directory(job.directory)
-    mount(b"overlay", ROOT, b"overlay", 0, job.options)
-    watch = unmounts.watch(ROOT)
-    _write_files(job)
     old_root = os.open(b"/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    _enter_directory(ROOT)
+    _enter_directory(job.directory)
+    # The command may make device nodes (CAP_MKNOD), among them the host's disks: none but ours can be opened.
+    mount(b"overlay", b"/" + ROOT, b"overlay", MS_NODEV, job.options)
+    watch = unmounts.watch(b"/" + ROOT)
+    _enter_directory(b"/" + ROOT)
     kernel.pivot_root(b".", b".")
     os.fchdir(old_root)
     os.close(old_root)
     for directory in (b"/proc", b"/dev", b"/sys"):
         _make_mount_point(directory, made)
     _mount_devices(job.shm_size)
-    bind(SYS[1:], b"/sys", MS_REC)
+    bind(SYS, b"/sys", MS_REC)
+    _write_files(job)
     _mount_files(job, made)
     _make_cwd(job)
     _mount_proc()
@@ -134,7 +136,7 @@ def _write_files(job: Job) -> None:
     if not job.files:
         return
     size = sum(len(data) + 8192 for _, data, _, _ in job.files)
-    mount(b"tmpfs", FILES, b"tmpfs", MS_NOSUID | kernel.MS_NODEV, b"mode=755,size=%d" % size)
+    mount(b"tmpfs", FILES, b"tmpfs", MS_NOSUID | MS_NODEV, b"mode=755,size=%d" % size)
     for number, (_, data, mode, _) in enumerate(job.files):
         with open(FILES + b"/%d" % number, "wb") as file:
             file.write(data)
@@ -149,13 +151,17 @@ def _make_mount_point(path: bytes, made: list[stubs.Stub]) -> None:
 
 
 def _mount_devices(shm_size: int) -> None:
-    mount(b"tmpfs", b"/dev", b"tmpfs", MS_NOSUID | MS_STRICTATIME, b"mode=755,size=65536k")
-    for path, major, minor in _DEVICES:
-        os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(major, minor))
-    for path, target in _LINKS:
-        os.symlink(target, path)
-    for path in (b"/dev/pts", b"/dev/shm", b"/dev/mqueue"):
-        os.mkdir(path, 0o755)
+    """/dev is seen through a mount without devices, each of the six through one with them (see the overlay)."""
+    mount(b"tmpfs", DEV, b"tmpfs", MS_NOSUID | MS_STRICTATIME, b"mode=755,size=65536k")
+    for name, major, minor in _DEVICES:
+        os.mknod(DEV + name, stat.S_IFCHR | 0o666, os.makedev(major, minor))
+    for name, target in _LINKS:
+        os.symlink(target, DEV + name)
+    for name in (b"/pts", b"/shm", b"/mqueue"):
+        os.mkdir(DEV + name, 0o755)
+    bind(DEV, b"/dev", MS_NOSUID | MS_NODEV | MS_STRICTATIME)
+    for name, _, _ in _DEVICES:
+        bind(DEV + name, b"/dev" + name)
     mount(b"devpts", b"/dev/pts", b"devpts", MS_NOSUID | MS_NOEXEC, b"newinstance,ptmxmode=0666,mode=0620,gid=5")
     mount(b"shm", b"/dev/shm", b"tmpfs", SAFE, b"mode=1777,size=%d" % shm_size)
     mount(b"mqueue", b"/dev/mqueue", b"mqueue", SAFE)
@@ -164,10 +170,10 @@ def _mount_devices(shm_size: int) -> None:
 def _mount_files(job: Job, made: list[stubs.Stub]) -> None:
     for number, (target, _, mode, read_only) in enumerate(job.files):
         stubs.make(target, directory=False, made=made)
-        flags = kernel.MS_NODEV | MS_NOSUID
+        flags = MS_NODEV | MS_NOSUID
         flags |= MS_RDONLY if read_only else 0
         flags |= 0 if mode & 0o111 else MS_NOEXEC
-        bind(FILES[1:] + b"/%d" % number, target, flags)
+        bind(FILES + b"/%d" % number, target, flags)
 
 
 def _make_cwd(job: Job) -> None:
@@ -192,4 +198,4 @@ def _mount_proc() -> None:
             directory = stat.S_ISDIR(os.stat(path).st_mode)
         except FileNotFoundError:
             continue
-        bind(EMPTY[1:] if directory else b"/dev/null", path, SAFE | MS_RDONLY if directory else 0)
+        bind(EMPTY if directory else b"/dev/null", path, SAFE | MS_RDONLY if directory else 0)

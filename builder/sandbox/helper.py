@@ -35,11 +35,15 @@ Frame = tuple[int, list[stubs.Stub], str | None]
 
 
 def main(descriptor: int) -> None:
-    """The launcher. ``descriptor`` is its end of the parent's socket (SOCK_SEQPACKET)."""
+    """The launcher. ``descriptor`` is its end of the parent's socket (SOCK_SEQPACKET).
+
+    Its current directory is "/" and stays so.
+    """
     for number in range(1, signal.NSIG):
         if number not in {signal.SIGKILL, signal.SIGSTOP, 32, 33}:  # 32 and 33 are the C library's own
             signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    os.set_inheritable(descriptor, False)
     parent = socket.socket(fileno=descriptor)
     kernel.unshare(kernel.CLONE_NEWPID)
     keeper = os.fork()

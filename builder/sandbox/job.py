@@ -6,7 +6,11 @@ start-up counts (``typing``, ``json`` and ``pickle`` each take milliseconds to i
 
 import marshal
 import os
+import sys
 
+LAUNCH = "builder.sandbox.launch"
+HELPER = "builder.sandbox.helper"
+"""The helper's two programs, one after the other."""
 DESCRIPTORS = 4
 """Sent to the helper with each request: job, control socket, standard output, standard error."""
 KILL = b"k"
@@ -18,6 +22,14 @@ EMPTY = b"/sys/empty"
 
 Answer = tuple[int | None, int | None, str | None]
 """Over a control socket, when all is over: exit code, signal, why it could not be run. Two of them are None."""
+
+
+_BOOT = "import sys; sys.path.insert(0, sys.argv[2]); __import__(sys.argv[1], fromlist=['main']).main(int(sys.argv[3]))"
+
+
+def command(module: str, sources: str, descriptor: int) -> list[str]:
+    """Runs ``main(descriptor)`` of a module below the directory ``sources``, with as little start-up as there is."""
+    return [sys.executable, "-I", "-S", "-c", _BOOT, module, sources, str(descriptor)]
 
 
 class Job:

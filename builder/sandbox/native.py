@@ -6,17 +6,15 @@ import os
 import select
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
 
 from builder.sandbox import overlay
 from builder.sandbox.capabilities import mask
-from builder.sandbox.job import EMPTY, KILL, READY, Answer, Job, write
+from builder.sandbox.job import EMPTY, KILL, LAUNCH, READY, Answer, Job, command, write
 from builder.sandbox.spec import Outcome, SandboxSpec
 
-_BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from builder.sandbox.helper import main; main(int(sys.argv[2]))"
 _SOURCES = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _CHUNK = 1 << 16
 _DIED: Answer = (None, None, "the sandbox helper died")
@@ -33,7 +31,7 @@ class NativeRunner:
         self._requests, helper_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with helper_end:
             self._helper = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", _BOOT, _SOURCES, str(helper_end.fileno())],
+                command(LAUNCH, _SOURCES, helper_end.fileno()),
                 pass_fds=(helper_end.fileno(),),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

@@ -4,6 +4,7 @@ A tmpfs over the helper's /sys (nothing a build needs can lie below /sys) holds:
 
     root    where a step mounts its overlay, in its own mount namespace
     files   where a step mounts the tmpfs that holds its small files
+    dev     where a step mounts the tmpfs that becomes its /dev
     empty   an empty, read-only directory: it masks directories and is the lower of a root without layers
     sys     what a step sees as /sys, cgroups and masks included
 
@@ -12,7 +13,6 @@ With the host's network a step's /sys is the helper's: sysfs belongs to the netw
 
 import os
 
-from builder.sandbox.job import EMPTY
 from builder.sandbox.kernel import (
     CLONE_NEWCGROUP,
     CLONE_NEWIPC,
@@ -32,10 +32,9 @@ from builder.sandbox.kernel import (
     unshare,
 )
 
-STAGE = os.path.dirname(EMPTY)
-ROOT = STAGE + b"/root"
-FILES = STAGE + b"/files"
-SYS = STAGE + b"/sys"
+STAGE = b"/sys"
+ROOT, FILES, DEV, EMPTY, SYS = (b"sys/" + name for name in (b"root", b"files", b"dev", b"empty", b"sys"))
+"""Relative to the helper's root, which is the current directory of the helper, and of a step that sets itself up."""
 
 SAFE = MS_NOSUID | MS_NODEV | MS_NOEXEC
 
@@ -122,7 +121,7 @@ def prepare() -> Surroundings:
     mount(b"", b"/", b"", MS_REC | MS_SLAVE)
     controllers = [] if unified else _controllers(mountinfo)
     mount(b"tmpfs", STAGE, b"tmpfs", SAFE, b"mode=755,size=64k")
-    for directory in (ROOT, FILES, EMPTY, SYS):
+    for directory in (ROOT, FILES, DEV, EMPTY, SYS):
         os.mkdir(directory, 0o755)
     mount(b"tmpfs", EMPTY, b"tmpfs", SAFE | MS_RDONLY, b"mode=755,size=4k")
     mount(b"sysfs", SYS, b"sysfs", SAFE | MS_RDONLY)
