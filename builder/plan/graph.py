@@ -146,7 +146,7 @@ class Node(NamedTuple):
     title: str
     """The instruction as it is shown: ``RUN make``, ``COPY --from=build /a /b``, ``FROM debian:12``."""
     stage: str
-    """Name (or ``stage-N``) of the stage it stands in; "" for contexts."""
+    """Name (or ``stage-N``) of the stage it stands in; "" for contexts, and where the file has one stage only."""
     position: int
     """1-based place among the shown steps of its stage (FROM is 1); 0 for contexts."""
     total: int

@@ -196,21 +196,27 @@ def _target(wanted: str | None, names: Mapping[str, int], frames: list[Frame]) -
 
 def _refuse_cycles(found: Survey) -> None:
     """A stage that needs itself is an error even where nothing needs it; triggers are checked when they are known."""
-    done: set[int] = set()
+    left = {number: _needs(found, number) for number in range(len(found.frames))}
+    while free := [number for number, needs in left.items() if not needs & left.keys()]:
+        for number in free:
+            del left[number]
+    if not left:
+        return
+    number = min(left)
+    seen: set[int] = set()
+    while number not in seen:  # every stage left needs one that is left, so this ends on a cycle
+        seen.add(number)
+        number = min(left[number] & left.keys())
+    frame = found.frames[number]
+    raise PlanError(
+        f"circular dependency detected on stage: {frame.stage.name or number}",
+        span=frame.stage.base.span,
+        hint="a stage cannot copy from itself, nor from one that needs it",
+    )
 
-    def visit(number: int, trail: tuple[int, ...]) -> None:
-        frame = found.frames[number]
-        if number in trail:
-            name = frame.stage.name or str(number)
-            raise PlanError(f"circular dependency detected on stage: {name}", span=frame.stage.base.span)
-        if number in done:
-            return
-        copies = () if frame.replaced else tuple(i for i in frame.stage.instructions if isinstance(i, Copy))
-        refs = [frame.source, *(copy_source(found, number, copy) for copy in copies if copy.from_stage)]
-        for ref in refs:
-            if isinstance(ref, StageRef):
-                visit(ref.number, (*trail, number))
-        done.add(number)
 
-    for number in range(len(found.frames)):
-        visit(number, ())
+def _needs(found: Survey, number: int) -> set[int]:
+    frame = found.frames[number]
+    copies = () if frame.replaced else tuple(i for i in frame.stage.instructions if isinstance(i, Copy))
+    refs = [frame.source, *(copy_source(found, number, copy) for copy in copies if copy.from_stage)]
+    return {ref.number for ref in refs if isinstance(ref, StageRef)}

@@ -124,6 +124,8 @@ def test_expose_of_a_mapping_is_warned_of() -> None:
         ("STOPSIGNAL 0", "invalid signal: 0"),
         ('VOLUME ["/a", "$none"]', "VOLUME specified can not be an empty string"),
         ("ENV a=${b:?none}", "none"),
+        ('EXPOSE "80', 'failed to process ""80"'),
+        ("COPY <<E /x\n\n  ${v!}\nE", 'failed to process "${v!}"'),
         ("LABEL a='x", 'failed to process "\'x"'),
     ],
 )

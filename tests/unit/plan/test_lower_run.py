@@ -124,6 +124,7 @@ def test_an_empty_command_still_makes_a_layer() -> None:
         ("--network=none", "--network=none"),
         ("--network=host", "--network=host"),
         ("--security=insecure", "--security=insecure"),
+        ("--device=vendor.com/class=name", "--device"),
     ],
 )
 def test_unsupported_flags_say_so(flags: str, what: str) -> None:

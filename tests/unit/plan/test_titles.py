@@ -33,3 +33,8 @@ def test_a_single_line_heredoc_is_shown_whole() -> None:
 def test_the_files_escape_is_the_one_that_counts() -> None:
     text = '# escape=`\nFROM scratch\nENV v=1\nRUN a `$v \\$v "`$v \\$v"\n'
     assert last(plan(text)).title == 'RUN a $v \\1 "$v \\1"'
+
+
+def test_what_cannot_be_expanded_is_shown_as_written() -> None:
+    expander = Expander({}, "\\", Span("Dockerfile", 1, 1))
+    assert titles.expanded("copy it's here", expander) == "COPY it's here"
