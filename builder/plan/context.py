@@ -4,8 +4,6 @@ What has been looked at once is remembered as it was then, packed into about 120
 step's key and the entries of its layer speak of the same files; packing checks the bytes against the digests.
 """
 
-import errno
-import marshal
 import os
 import stat
 import threading
@@ -16,22 +14,12 @@ from typing import Protocol
 
 from builder.plan.content import BATCH, Described, file_row, other_row
 from builder.plan.hashing import Wanted, hash_files, unreadable
+from builder.plan.listing import KINDS, Listing, Record, make_record
 from layers.entry import Entry, FileSource, Kind
 from layers.errors import SourceChanged
 from layers.filedigests import StatKey
 
-_KINDS = {
-    stat.S_IFREG: Kind.FILE,
-    stat.S_IFDIR: Kind.DIRECTORY,
-    stat.S_IFLNK: Kind.SYMLINK,
-    stat.S_IFIFO: Kind.FIFO,
-    stat.S_IFCHR: Kind.CHAR,
-    stat.S_IFBLK: Kind.BLOCK,
-}
-_NO_XATTRS = {errno.ENOTSUP, errno.ENODATA, errno.EPERM, errno.EACCES}
 _OWNER = (0, 0)
-_RAW = 32
-_UNKNOWN = bytes(_RAW)
 
 
 class Ignores(Protocol):
@@ -52,42 +40,11 @@ class Digests(Protocol):
     def put_many(self, found: Mapping[StatKey, bytes], scanned_ns: int, /) -> None: ...
 
 
-_Record = tuple[bytes, int, int, int, int, int, int, int, int, int, bytes | None, tuple[tuple[bytes, bytes], ...]]
-"""What is remembered of one name, as ``marshal`` writes it: name, type bits of the mode, permission bits, size,
-mtime_ns, ctime_ns, device, inode, number of links, device number of a special file, link text, xattrs."""
-
-
-class _Listing:
-    """One directory: its records, packed, and the digests of those that are files, as far as they are known."""
-
-    __slots__ = ("digests", "packed", "size")
-
-    def __init__(self, records: Sequence[_Record]) -> None:
-        self.packed = marshal.dumps(list(records), 2)
-        self.size = len(records)
-        self.digests: bytearray | None = None
-
-    def records(self) -> list[_Record]:
-        unpacked: list[_Record] = marshal.loads(self.packed)  # noqa: S302 - packed by ourselves
-        return unpacked
-
-    def digest(self, position: int) -> bytes | None:
-        if self.digests is None:
-            return None
-        raw = bytes(self.digests[position * _RAW : (position + 1) * _RAW])
-        return None if raw == _UNKNOWN else raw
-
-    def learn(self, position: int, digest: bytes) -> None:
-        if self.digests is None:
-            self.digests = bytearray(self.size * _RAW)
-        self.digests[position * _RAW : (position + 1) * _RAW] = digest
-
-
 class Context:
     """A ``Tree`` of the host directory ``root``. Owners are 0:0, sockets and ignored files are not there. Thread-safe.
 
     FILE entries have a FileSource, with the digest once it has been asked for. Raises SourceChanged when a file
-    changes between being listed and being hashed, OSError for what cannot be read.
+    changes between being listed and being hashed, PybuildError for what may not be read.
     """
 
     def __init__(self, root: bytes, matcher: Ignores | None, digests: Digests, scanned_ns: int) -> None:
@@ -95,8 +52,8 @@ class Context:
         self._matcher = matcher
         self._digests = digests
         self._scanned_ns = scanned_ns
-        self._listings: dict[bytes, _Listing] = {}
-        self._singles: dict[bytes, _Listing] = {}
+        self._listings: dict[bytes, Listing] = {}
+        self._singles: dict[bytes, Listing] = {}
         self._directories: set[bytes] = {b""}
         """Those seen in listings: asking the listing above would unpack it once for each of them."""
         self._lock = threading.RLock()
@@ -161,7 +118,7 @@ class Context:
     def _learn(self, batch: Sequence["_Batched"]) -> list[bytes]:
         """Digests of the files among ``batch``, in order; those not known yet are remembered with their listing."""
         found: list[bytes | None] = []
-        missing: list[tuple[_Listing, int]] = []
+        missing: list[tuple[Listing, int]] = []
         wanted: list[Wanted] = []
         for path, listing, records in batch:
             for position, record in records:
@@ -202,11 +159,11 @@ class Context:
         return self._root + b"/" + path if path else self._root
 
     def _top(self) -> Entry:
-        record = _record(self._root + b"/.", b"", os.stat(self._root))
+        record = make_record(self._root + b"/.", b"", os.stat(self._root))
         assert record is not None
         return self._entry(b"", record, None)
 
-    def _find(self, path: bytes) -> tuple[_Listing, int] | None:
+    def _find(self, path: bytes) -> tuple[Listing, int] | None:
         """The listing that has ``path``, and where in it."""
         head, _, name = path.rpartition(b"/")
         listing = self._listings.get(head)
@@ -218,7 +175,7 @@ class Context:
                 return listing, position
         return None
 
-    def _single(self, path: bytes) -> _Listing | None:
+    def _single(self, path: bytes) -> Listing | None:
         """A listing of just ``path``: to take one file out of a large directory, the rest is not looked at."""
         known = self._singles.get(path)
         if known is not None:
@@ -230,15 +187,17 @@ class Context:
                 return None
         host = self._host(path)
         try:
-            record = _record(host, name, os.lstat(host))
+            record = make_record(host, name, os.lstat(host))
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except PermissionError as error:
+            raise unreadable(host) from error
         if record is None or self._left_out(path, record):
             return None
         with self._lock:
-            return self._singles.setdefault(path, _Listing((record,)))
+            return self._singles.setdefault(path, Listing((record,)))
 
-    def _listing(self, path: bytes) -> _Listing | None:
+    def _listing(self, path: bytes) -> Listing | None:
         known = self._listings.get(path)
         if known is not None:
             return known
@@ -252,15 +211,20 @@ class Context:
                 known = self._listings[path] = self._list(path)
             return known
 
-    def _list(self, path: bytes) -> _Listing:
-        prefix = path + b"/" if path else b""
-        records: list[_Record] = []
-        earlier: list[tuple[int, bytes | None]] = []
+    def _list(self, path: bytes) -> Listing:
+        host = self._host(path)
         try:
-            with os.scandir(self._host(path)) as names:
-                found = sorted(names, key=attrgetter("name"))
+            return self._scan(host, path + b"/" if path else b"")
         except PermissionError as error:
-            raise unreadable(self._host(path)) from error
+            raise unreadable(error.filename if isinstance(error.filename, bytes) else host) from error
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise SourceChanged(host) from error
+
+    def _scan(self, host: bytes, prefix: bytes) -> Listing:
+        records: list[Record] = []
+        earlier: list[tuple[int, bytes | None]] = []
+        with os.scandir(host) as names:
+            found = sorted(names, key=attrgetter("name"))
         for item in found:
             name = item.name
             single = self._singles.pop(prefix + name, None) if self._singles else None
@@ -269,19 +233,19 @@ class Context:
                 records.append(single.records()[0])
                 continue
             try:
-                record = _record(item.path, name, item.stat(follow_symlinks=False))
+                record = make_record(item.path, name, item.stat(follow_symlinks=False))
             except FileNotFoundError:
                 continue  # gone since the directory was read
             if record is not None and (self._matcher is None or not self._left_out(prefix + name, record)):
                 records.append(record)
         self._directories.update(prefix + record[0] for record in records if record[1] == stat.S_IFDIR)
-        listing = _Listing(records)
+        listing = Listing(records)
         for position, digest in earlier:
             if digest is not None:
                 listing.learn(position, digest)
         return listing
 
-    def _left_out(self, path: bytes, record: _Record) -> bool:
+    def _left_out(self, path: bytes, record: Record) -> bool:
         """An ignored directory is there when something in it is taken back (reference part 2, "Order")."""
         matcher = self._matcher
         if matcher is None or not matcher.ignored(path):
@@ -297,13 +261,13 @@ class Context:
                     self._listings[path] = known
             return known.size > 0
 
-    def _entry(self, directory: bytes, record: _Record, digest: bytes | None) -> Entry:
+    def _entry(self, directory: bytes, record: Record, digest: bytes | None) -> Entry:
         name, form, mode, size, mtime_ns, _, _, _, _, special, link, xattrs = record
         path = directory + b"/" + name if directory else name
         if form == stat.S_IFREG:
             source = FileSource(self._root + b"/" + path, digest)
             return Entry(path, Kind.FILE, mode, 0, 0, mtime_ns, size, None, None, xattrs, source)
-        kind = _KINDS[form]
+        kind = KINDS[form]
         device = (os.major(special), os.minor(special)) if kind in {Kind.CHAR, Kind.BLOCK} else None
         return Entry(path, kind, mode, 0, 0, mtime_ns, 0, link, device, xattrs)
 
@@ -319,7 +283,7 @@ class Context:
         return [known.get(file.key) or fresh[file.key] for file in wanted]
 
 
-_Batched = tuple[bytes, _Listing, Sequence[tuple[int, _Record]]]
+_Batched = tuple[bytes, Listing, Sequence[tuple[int, Record]]]
 """A directory, its listing, and some of its records with their positions."""
 
 
@@ -328,48 +292,3 @@ def open_context(
 ) -> Context:
     """``root``: absolute path of a directory; ``clock_ns``: nanoseconds since the epoch, on the clock of file times."""
     return Context(os.fsencode(root).rstrip(b"/") or b"/.", matcher, digests, clock_ns())
-
-
-def _record(host: bytes, name: bytes, status: os.stat_result) -> _Record | None:
-    """None for a socket, which no layer can hold."""
-    mode = status.st_mode
-    kind = stat.S_IFMT(mode)
-    if kind not in _KINDS:
-        return None
-    return (
-        name,
-        kind,
-        stat.S_IMODE(mode),
-        status.st_size if kind == stat.S_IFREG else 0,
-        status.st_mtime_ns,
-        status.st_ctime_ns,
-        status.st_dev,
-        status.st_ino,
-        status.st_nlink,
-        status.st_rdev,
-        os.readlink(host) if kind == stat.S_IFLNK else None,
-        _xattrs(host),
-    )
-
-
-def _xattrs(host: bytes) -> tuple[tuple[bytes, bytes], ...]:
-    try:
-        names = os.listxattr(host, follow_symlinks=False)
-    except OSError as error:
-        if error.errno not in _NO_XATTRS:
-            raise
-        return ()
-    return _read_xattrs(host, names) if names else ()
-
-
-def _read_xattrs(host: bytes, names: Sequence[str]) -> tuple[tuple[bytes, bytes], ...]:
-    """Those that belong to a file wherever it goes (reference 5.2): capabilities, and what no file system owns."""
-    kept = sorted(name for name in map(os.fsencode, names) if carried_xattr(name))
-    return tuple((name, os.getxattr(host, name, follow_symlinks=False)) for name in kept)
-
-
-def carried_xattr(name: bytes) -> bool:
-    """Whether COPY keeps an extended attribute of this name."""
-    if name == b"security.capability":
-        return True
-    return not name.startswith((b"security.", b"system.", b"com.apple.", b"user.overlay.", b"trusted.overlay."))

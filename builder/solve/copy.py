@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from builder.plan.context import carried_xattr
 from builder.plan.graph import AddOp, CopyOp, InlineFile
+from builder.plan.listing import carried_xattr
 from builder.plan.modes import Mode, parse_mode
 from builder.plan.select import Root, Selection
 from builder.solve.placing import CannotPlace, NewDirectory, Owner, chain, encode, find_owner, show
@@ -261,9 +261,16 @@ def copy_entries(op: CopyOp | AddOp, selection: Selection, dest: Tree, now_ns: i
 
     Raises CannotPlace (sources that do not fit what is there) and PybuildError (an owner that cannot be).
     """
+    owner = find_owner(op.chown, dest) if op.chown is not None and (selection.roots or selection.inline) else None
+    yield from placed_entries(op, selection, dest, owner, now_ns)
+
+
+def placed_entries(
+    op: CopyOp | AddOp, selection: Selection, dest: Tree, owner: Owner | None, now_ns: int
+) -> Iterator[Entry]:
+    """``copy_entries`` with the owner of ``--chown`` already looked up."""
     if not selection.roots and not selection.inline:
         return
-    owner = find_owner(op.chown, dest) if op.chown is not None else None
     mode = parse_mode(op.chmod) if op.chmod is not None else None
     where = Destination.of(op.dest, dest)
     new = NewDirectory(mode.for_parents if mode is not None else 0o755, owner, now_ns)
