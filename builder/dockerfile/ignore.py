@@ -33,17 +33,13 @@ class Matcher:
         self.rules = rules
         self._any = _AnyOf(rule.pattern for rule in rules)
         self._directories: dict[str, int] = {"": 0}
-        self._verdicts: dict[int, bool] = {0: False}
 
     def ignored(self, path: bytes | str) -> bool:
         """Whether the file or directory at ``path`` is ignored."""
         text = _text(path)
         if text == "":
             return False
-        mask = self._directory(text.rpartition("/")[0])
-        if self._any.matches(text):
-            return self._evaluate(text, mask)[1]
-        return self._verdict(mask)
+        return self._verdict(self._rules_for(text))
 
     def may_descend(self, path: bytes | str) -> bool:
         """Whether anything below the ignored directory ``path`` may not be ignored. True if in doubt."""
@@ -56,46 +52,27 @@ class Matcher:
     def decided_by(self, path: bytes | str) -> str | None:
         """The line that decides about ``path``, ``!`` included; None when no line matches it."""
         text = _text(path)
-        if text == "":
-            return None
-        mask, _ = self._evaluate(text, self._directory(text.rpartition("/")[0]))
-        decisive: str | None = None
-        ignored = False
-        for number, rule in enumerate(self.rules):
-            if mask >> number & 1 and rule.takes_back == ignored:
-                ignored = not ignored
-                decisive = rule.source
-        return decisive
+        mask = self._rules_for(text) if text else 0
+        return self.rules[mask.bit_length() - 1].source if mask else None
 
-    def _directory(self, path: str) -> int:
-        """The rules that cover the directory, as bits."""
-        mask = self._directories.get(path)
-        if mask is None:
-            mask = self._directory(path.rpartition("/")[0])
-            if self._any.matches(path):
-                mask, _ = self._evaluate(path, mask)
-            self._directories[path] = mask
+    def _rules_for(self, path: str) -> int:
+        """The rules that match ``path`` or a directory above it, as bits."""
+        mask = self._directory(path.rpartition("/")[0])
+        if self._any.matches(path):
+            for number, rule in enumerate(self.rules):
+                if rule.pattern.matches(path):
+                    mask |= 1 << number
         return mask
 
-    def _evaluate(self, path: str, above: int) -> tuple[int, bool]:
-        """The rules that cover ``path`` and the verdict, given the rules that cover the directory it is in.
-
-        A rule that would change nothing is not tried, and so does not cover what is below: as in BuildKit.
-        """
-        mask = 0
-        ignored = False
-        for number, rule in enumerate(self.rules):
-            if above >> number & 1 or (rule.takes_back == ignored and rule.pattern.matches(path)):
-                mask |= 1 << number
-                ignored = not rule.takes_back
-        return mask, ignored
+    def _directory(self, path: str) -> int:
+        mask = self._directories.get(path)
+        if mask is None:
+            mask = self._directories[path] = self._rules_for(path)
+        return mask
 
     def _verdict(self, mask: int) -> bool:
-        verdict = self._verdicts.get(mask)
-        if verdict is None:
-            # The last rule that covers the directory decides.
-            verdict = self._verdicts[mask] = not self.rules[mask.bit_length() - 1].takes_back
-        return verdict
+        """The last rule decides."""
+        return mask != 0 and not self.rules[mask.bit_length() - 1].takes_back
 
 
 class _AnyOf:
@@ -152,4 +129,6 @@ def _rule(line: str) -> Rule:
 
 
 def _text(path: bytes | str) -> str:
-    return path.decode(errors="surrogateescape") if isinstance(path, bytes) else path
+    """The path as text; "" for the root, however it is spelled."""
+    text = path.decode(errors="surrogateescape") if isinstance(path, bytes) else path
+    return "" if text == "." else text

@@ -40,4 +40,4 @@ def _number(digits: str) -> None:
 
 def _scalars(word: str) -> str:
     """Lone surrogates, which an escape can spell and UTF-8 cannot, replaced."""
-    return "".join("\\ufffd" if "\\ud800" <= char <= "\\udfff" else char for char in word)
+    return "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in word)

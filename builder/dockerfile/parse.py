@@ -147,16 +147,18 @@ def _arg(of: Statement, warnings: Warnings) -> Arg:
 
 def _env(of: Statement, warnings: Warnings) -> Env:
     of.flags()
-    return Env(of.line.span, of.line.text, *_named_pairs(of))
+    return Env(of.line.span, of.line.text, *_named_pairs(of, warnings))
 
 
 def _label(of: Statement, warnings: Warnings) -> Label:
     of.flags()
-    return Label(of.line.span, of.line.text, *_named_pairs(of))
+    return Label(of.line.span, of.line.text, *_named_pairs(of, warnings))
 
 
-def _named_pairs(of: Statement) -> tuple[tuple[tuple[str, str], ...], bool]:
+def _named_pairs(of: Statement, warnings: Warnings) -> tuple[tuple[tuple[str, str], ...], bool]:
     pairs, legacy = name_value_pairs(of)
+    if legacy and pairs[0][1].startswith("="):
+        warnings.append((f"{of.keyword} gives {pairs[0][0]} the value {pairs[0][1]}, = included", of.line.span))
     if any(name == "" for name, _ in pairs):
         raise of.error(f"{of.keyword} has an empty name", hint=f"write {of.keyword} name=value, without blanks")
     return pairs, legacy
