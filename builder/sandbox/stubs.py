@@ -13,11 +13,11 @@ Stub = tuple[bytes, bool]
 """Absolute path inside the root, no part of it a link when it was made; whether it is a directory."""
 
 
-def make(target: bytes, directory: bool, made: list[Stub]) -> None:
+def make(target: bytes, directory: bool, made: list[Stub], root: bytes = b"/") -> None:
     """Makes ``target`` and its parents where they are missing, and appends them to ``made``, outermost first.
 
     Only for a process whose root directory is the root filesystem: links are followed, and end inside of it. What
-    lies on another file system (a mount of ours) goes away with it and is not noted. Raises OSError.
+    lies on another file system than ``root`` (a mount of ours) goes away with it and is not noted. Raises OSError.
     """
     if os.path.exists(target):
         return
@@ -33,7 +33,7 @@ def make(target: bytes, directory: bool, made: list[Stub]) -> None:
         else:
             os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o644))
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-    if before.st_dev == os.stat(b"/").st_dev:
+    if before.st_dev == os.stat(root).st_dev:
         made += reversed(missing)
 
 
