@@ -73,27 +73,30 @@ def _writer(descriptor: int) -> Write:
 
 
 def _open_beside(directory: str) -> tuple[int, str | None]:
-    """A descriptor, and the name of the file when it has one."""
+    """A locked descriptor, and the name of the file when it has one."""
+    name = None
     try:
-        return os.open(directory, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o666), None
+        descriptor = os.open(directory, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o666)
     except OSError as error:
         if error.errno not in _NO_TMPFILE:
             raise
-    name = hidden(directory)
-    descriptor = os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666)
+        sweep(directory)
+        name = hidden(directory)
+        descriptor = os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     return descriptor, name
 
 
 def _place(descriptor: int, name: str | None, target: str) -> None:
     if name is None:
-        name = target if not os.path.lexists(target) else hidden(os.path.dirname(target))
         try:
-            _link(descriptor, name)
+            _link(descriptor, target)
         except FileExistsError:
-            name = hidden(os.path.dirname(target))
+            directory = os.path.dirname(target)
+            sweep(directory)
+            name = hidden(directory)
             _link(descriptor, name)
-    if name != target:
+    if name is not None:
         os.replace(name, target)
 
 
@@ -144,15 +147,16 @@ def locked_directory(path: str) -> Iterator[None]:
 
 
 def sweep(directory: str) -> None:
-    """Removes what killed writers left in ``directory``."""
+    """Removes what killed writers left in ``directory``; what another user left is that user's to remove."""
     for name in os.listdir(directory):
         path = os.path.join(directory, name)
         if not name.startswith(_PREFIX) or not _abandoned(path):
             continue
-        if os.path.isdir(path):
-            shutil.rmtree(path)
-        else:
-            os.unlink(path)
+        with contextlib.suppress(PermissionError, FileNotFoundError):
+            if os.path.isdir(path):
+                shutil.rmtree(path)
+            else:
+                os.unlink(path)
 
 
 def _abandoned(path: str) -> bool:

@@ -37,10 +37,6 @@ class Index(NamedTuple):
     manifests: tuple[Descriptor, ...]
     annotations: tuple[tuple[str, str], ...] = ()
 
-    @property
-    def descriptor(self) -> Descriptor:
-        return describe(self.raw, self.media_type)
-
     def choose(self, platform: Platform) -> Self:
         """Only the manifests for ``platform``, the best first: its own variant, then older ones, newest first.
 

@@ -105,3 +105,12 @@ def test_sweeping_takes_what_nobody_holds(tmp_path: Path) -> None:
         atomic.sweep(str(tmp_path))
         assert names_in(tmp_path) == sorted([".other", Path(stage).name])
         assert Path(stage, "file").exists()
+
+
+@pytest.mark.usefixtures("_both_ways")
+def test_replacing_a_file_sweeps_its_directory(tmp_path: Path) -> None:
+    Path(atomic.hidden(str(tmp_path))).touch()
+    (tmp_path / "out").touch()
+    with atomic.replacing(str(tmp_path / "out")) as write:
+        write(b"new")
+    assert names_in(tmp_path) == ["out"]

@@ -84,6 +84,10 @@ def test_history_with_an_author_and_without_a_date() -> None:
     assert list(document["history"][0].items()) == [("created_by", "x"), ("author", "me"), ("comment", "c")]
 
 
+def test_a_config_without_a_list_of_layers_has_none() -> None:
+    assert ImageConfig.parse(b'{"os":"linux","architecture":"arm"}') == ImageConfig(Platform("linux", "arm"))
+
+
 def test_a_value_may_hold_equal_signs() -> None:
     raw = EMPTY.replace(b'"Env":["PATH=', b'"Env":["A=b=c","PATH=')
     assert ImageConfig.parse(raw).env[0] == ("A", "b=c")

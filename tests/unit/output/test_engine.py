@@ -124,6 +124,12 @@ def test_an_engine_that_hangs_up_in_the_middle(store: Store, tmp_path: Path) -> 
         load(store, tmp_path / "sock")
 
 
+def test_no_engine_behind_a_port(store: Store) -> None:
+    asked = stored.request(OutputSpec("load", None), docker_host="tcp://127.0.0.1:1")
+    with pytest.raises(OutputError, match=r"cannot load into the Docker Engine at tcp://127\.0\.0\.1:1: .*refused"):
+        stored.export(store, stored.build(store), asked)
+
+
 def test_no_engine(store: Store, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="No such file or directory"):
         load(store, tmp_path / "sock")

@@ -263,6 +263,14 @@ def test_engines_that_cannot_be_reached(store: Store, host: str) -> None:
         stored.opened(store, built, stored.request(OutputSpec("load", None), docker_host=host), lambda _: None)
 
 
+@pytest.mark.needs_root
+@pytest.mark.parametrize("kind", ["oci", "docker", "tar"])
+def test_a_full_disk_names_the_output(store: Store, kind: str) -> None:
+    built = stored.build(store)
+    with pytest.raises(OutputError, match="output /dev/full: No space left on device"):
+        stored.export(store, built, stored.request(OutputSpec(kind, "/dev/full")))
+
+
 def test_standard_output(store: Store, capfdbinary: pytest.CaptureFixture[bytes], tmp_path: Path) -> None:
     built = stored.build(store)
     stored.export(store, built, stored.request(OutputSpec("oci", "-")))
