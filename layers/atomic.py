@@ -9,8 +9,9 @@ import errno
 import fcntl
 import os
 import secrets
-import shutil
 from collections.abc import Callable, Iterator
+
+from layers.leases import remove_tree
 
 _PREFIX = ".pybuild-"
 _NO_TMPFILE = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL})
@@ -118,8 +119,7 @@ def staging(directory: str) -> Iterator[str]:
         yield stage
     finally:
         os.close(descriptor)
-        if os.path.lexists(stage):
-            shutil.rmtree(stage)
+        remove_tree(stage)
 
 
 def _locked_stage(directory: str) -> tuple[str, int]:
@@ -153,10 +153,7 @@ def sweep(directory: str) -> None:
         if not name.startswith(_PREFIX) or not _abandoned(path):
             continue
         with contextlib.suppress(PermissionError, FileNotFoundError):
-            if os.path.isdir(path):
-                shutil.rmtree(path)
-            else:
-                os.unlink(path)
+            remove_tree(path)
 
 
 def _abandoned(path: str) -> bool:

@@ -6,22 +6,20 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from builder.errors import Cancelled
 from builder.events import Emit, Phase
-from builder.output.archive import DockerArchive, OciArchive, OciLayout
-from builder.output.engine import Engine
-from builder.output.flatten import LocalDirectory, RootTar
 from builder.output.target import Finished, OutputError, Progress, Target
 from builder.plan.graph import ImageOp, Plan
 from builder.settings import BuildRequest, OutputSpec
-from layers import compress
-from layers.compress import Compression
 from layers.digest import LayerId, Rootfs
 from layers.errors import PybuildError
 from layers.image import Descriptor
 from layers.store import Store, StoredImage
+
+if TYPE_CHECKING:
+    from layers.compress import Compression
 
 Clock = Callable[[], float]
 
@@ -48,25 +46,35 @@ def open_exporter(
 
 
 def make_target(spec: OutputSpec, docker_host: str) -> Target:
-    """Raises PybuildError for a type, destination or compression that is not possible."""
+    """Raises PybuildError for a type, destination or compression that is not possible.
+
+    A build without outputs imports none of their modules.
+    """
     match spec.type, spec.dest:
-        case "oci", str() as dest:
+        case ("oci" | "docker") as kind, str() as dest:
+            from builder.output.archive import DockerArchive, OciArchive, OciLayout
+
+            if kind == "docker":
+                return DockerArchive(dest, _compression(spec))
             return OciArchive(dest, _compression(spec)) if spec.tar else OciLayout(dest, _compression(spec))
-        case "docker", str() as dest:
-            return DockerArchive(dest, _compression(spec))
         case (("docker" | "load"), None):
+            from builder.output.engine import Engine
+            from layers.compress import NONE
+
             # The engine unpacks what it gets at once: compressing for it costs time and saves nothing.
-            return Engine(docker_host, compress.NONE)
-        case "tar", str() as dest:
-            return RootTar(dest)
-        case "local", str() as dest:
-            return LocalDirectory(dest)
+            return Engine(docker_host, NONE)
+        case ("tar" | "local") as kind, str() as dest:
+            from builder.output.flatten import LocalDirectory, RootTar
+
+            return RootTar(dest) if kind == "tar" else LocalDirectory(dest)
         case _:
             raise OutputError(f"there is no output type={spec.type} with dest={spec.dest}")
 
 
-def _compression(spec: OutputSpec) -> Compression:
+def _compression(spec: OutputSpec) -> "Compression":
     """zstd has no level 0: there it means the default, as in the zstd library."""
+    from layers import compress
+
     wanted = compress.default(spec.compression)
     if spec.compression_level is not None and (spec.compression_level or spec.compression != "zstd"):
         wanted = wanted._replace(level=spec.compression_level)
@@ -85,7 +93,7 @@ class Reporter(NamedTuple):
 class _Job(NamedTuple):
     layer: LayerId
     clamp: int | None
-    compression: Compression
+    compression: "Compression"
 
 
 class Exporter:

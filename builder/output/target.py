@@ -4,15 +4,17 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from builder.events import Emit, Transfer
 from layers.atomic import Write, replacing, write_to
-from layers.compress import Compression
 from layers.digest import Rootfs
 from layers.errors import PybuildError
 from layers.image import Descriptor
 from layers.store import Store
+
+if TYPE_CHECKING:
+    from layers.compress import Compression
 
 _REPORT_EVERY = 8 << 20
 _STDOUT = 1
@@ -40,7 +42,7 @@ class Target(Protocol):
     """One ``-o``."""
 
     @property
-    def compression(self) -> Compression | None:
+    def compression(self) -> "Compression | None":
         """Of the layer blobs it needs; None when it needs none."""
 
     def check(self) -> None:
