@@ -16,7 +16,7 @@ from builder.plan.listing import carried_xattr
 from builder.plan.select import Root, Selection
 from builder.solve.copy import placed_entries
 from builder.solve.pending import Pending
-from builder.solve.placing import CannotPlace, NewDirectory, Owner, chain, encode, find_owner, show
+from builder.solve.placing import CannotPlace, NewDirectory, Owner, chain, destination, find_owner, show
 from layers.entry import Entry, FileSource, Kind, StreamSource
 from layers.errors import IntegrityError, SourceChanged, UnsafeArchive
 from layers.tree import Tree, resolve
@@ -41,7 +41,7 @@ def add_entries(op: AddOp, selection: Selection, dest: Tree, now_ns: int) -> Ite
         return
     pending = Pending(dest)
     with tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=_large_files()) as spool:
-        unpacking = _Unpacking(pending, resolve(dest, encode(op.dest)), owner, now_ns, spool)
+        unpacking = _Unpacking(pending, destination(op.dest, dest), owner, now_ns, spool)
         for number, root in enumerate(selection.roots):
             if number in archives:
                 unpacking.unpack(root)

@@ -14,9 +14,9 @@ from builder.plan.graph import AddOp, CopyOp, InlineFile
 from builder.plan.listing import carried_xattr
 from builder.plan.modes import Mode, parse_mode
 from builder.plan.select import Root, Selection
-from builder.solve.placing import CannotPlace, NewDirectory, Owner, chain, encode, find_owner, show
+from builder.solve.placing import CannotPlace, NewDirectory, Owner, chain, destination, encode, find_owner, show
 from layers.entry import BytesSource, Entry, FileSource, Kind
-from layers.tree import Tree, resolve
+from layers.tree import Tree
 
 Xattrs = tuple[tuple[bytes, bytes], ...]
 
@@ -216,7 +216,7 @@ class Destination(NamedTuple):
 
     @classmethod
     def of(cls, dest: str, tree: Tree) -> "Destination":
-        return cls(resolve(tree, encode(dest)), dest.endswith(("/", "/.")))
+        return cls(destination(dest, tree), dest.endswith(("/", "/.")))
 
 
 @dataclass(slots=True)
@@ -242,7 +242,8 @@ def _plan(selection: Selection, where: Destination, there: Entry | None, new: En
                 raise over_other(where.path, plan.there)
             plan.there = plan.there or new
             plan.parts.append(Pour(Source(selection.tree), entry.path))
-            plan.mtime_ns = entry.mtime_ns
+            # The root directory of an image has no entry in any layer, so its time is not known.
+            plan.mtime_ns = entry.mtime_ns if entry.path or entry.mtime_ns else now_ns
         elif plan.there is not None and plan.there.kind is Kind.DIRECTORY:
             plan.parts.append(Single(name, entry))
         else:

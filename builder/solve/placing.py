@@ -55,6 +55,14 @@ def _accounts(tree: Tree, path: bytes) -> bytes:
         raise PybuildError(str(error), code="unknown-user") from error
 
 
+def destination(dest: str, tree: Tree) -> bytes:
+    """Where ``dest`` is in ``tree`` once links are followed. Raises CannotPlace when they lead in a circle."""
+    try:
+        return resolve(tree, encode(dest))
+    except OSError as error:
+        raise CannotPlace(f"{dest}: {error.strerror}", hint="its links lead in a circle") from error
+
+
 class NewDirectory(NamedTuple):
     """How a missing directory is made: ``owner`` None is root's, with the group of a set-group-id parent."""
 

@@ -3,15 +3,15 @@
 from collections.abc import Iterator
 
 from builder.plan.graph import WorkdirOp
-from builder.solve.placing import NewDirectory, chain, encode, find_owner
+from builder.solve.placing import NewDirectory, chain, destination, find_owner
 from layers.entry import Entry
-from layers.tree import Tree, resolve
+from layers.tree import Tree
 
 
 def workdir_entries(op: WorkdirOp, dest: Tree, now_ns: int) -> Iterator[Entry]:
     """Nothing when the directory is there. Only the last directory gets the time of ``op.epoch`` (reference 1.8)."""
     owner = find_owner(op.user, dest) if op.user else None
-    path = resolve(dest, encode(op.path))
+    path = destination(op.path, dest)
     last_ns = now_ns if op.epoch is None else op.epoch * 1_000_000_000
     made = list(chain(dest, path, NewDirectory(0o755, owner, now_ns)))
     if not made or dest.lookup(path) is not None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from layers.entry import BytesSource, Entry, Kind, parents
 
-ROOT = Entry(b"", Kind.DIRECTORY, 0o755)
+ROOT = Entry(b"", Kind.DIRECTORY, 0o755, mtime_ns=10**9)
 Content = bytes | Entry | None
 
 
