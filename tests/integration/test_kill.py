@@ -92,6 +92,10 @@ def part_hit(log: Path) -> str:
     return open_parts[-1] if open_parts else "between"
 
 
+SYNCER = b"layers.durability"
+"""The process that a *finished* build leaves behind on purpose: it waits for the disk and holds nothing else."""
+
+
 def leftovers(store: Path) -> list[str]:
     """Processes and mounts that still know the store (a step's own mount namespace names it in its mountinfo)."""
     found = []
@@ -100,9 +104,11 @@ def leftovers(store: Path) -> list[str]:
         if int(process.name) == os.getpid():
             continue
         try:
+            if SYNCER in (process / "cmdline").read_bytes():
+                continue
             for name in ("cmdline", "mountinfo"):
                 if needle in (process / name).read_bytes():
-                    found.append(f"{process.name} {name} {(process / 'comm').read_text().strip()}")
+                    found.append(f"{process.name} {name} {(process / 'cmdline').read_bytes()!r}")
         except OSError:
             continue
     return found
@@ -193,7 +199,6 @@ def test_kill_anywhere(tmp_path: Path) -> None:
         hits[part_hit(log)] += 1
         run(*build_command(store, context, output), env=environment())
         assert digest_of(output) == expected, (number, moment)
-        wait_until_gone(store)
         check_store(store)
     sys.stdout.write(f"seed {SEED}, {MOMENTS} moments over {duration:.2f} s, hits {dict(hits)}\n")
     assert all(hits[part] >= LEAST_HITS for part in PARTS), hits
