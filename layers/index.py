@@ -26,6 +26,8 @@ MAX_KEPT = 10 << 20
 
 # kind, flags, mode, uid, gid, mtime seconds, nanoseconds, size, major, minor, lengths of path, link, xattrs, data
 _HEAD = struct.Struct("<BBHIIqIQIIIIII")
+_PATH_SIZE = struct.Struct("<I")
+_PATH_SIZE_AT = 40
 _FOOTER = struct.Struct("<QQ8s")
 _XATTR = struct.Struct("<HI")
 _HASHED = 1
@@ -48,32 +50,31 @@ def index_key(path: bytes) -> bytes:
 
 def encode_record(entry: Entry, sha256: bytes | None) -> bytes:
     """The source is kept if it is bytes. Raises UnsafeArchive for numbers no file system has."""
-    xattrs = b"".join(_XATTR.pack(len(name), len(value)) + name + value for name, value in entry.xattrs)
-    link = entry.link or b""
-    data = entry.source.data if isinstance(entry.source, BytesSource) else b""
-    seconds, nanoseconds = divmod(entry.mtime_ns, 1_000_000_000)
-    major, minor = entry.device or (0, 0)
-    lengths = (len(entry.path), len(link), len(xattrs), len(data))
-    kind = _NUMBERS[entry.kind]
+    path, kind, mode, uid, gid, mtime_ns, size, link, device, pairs, source = entry
+    xattrs = b"".join(_XATTR.pack(len(name), len(value)) + name + value for name, value in pairs) if pairs else b""
+    data = source.data if isinstance(source, BytesSource) else b""
+    link = link or b""
+    major, minor = device or (0, 0)
+    seconds, nanoseconds = divmod(mtime_ns, 1_000_000_000)
+    number = _NUMBERS[kind]
     flags = _HASHED if sha256 is not None else 0
+    lengths = (len(path), len(link), len(xattrs), len(data))
     try:
-        head = _HEAD.pack(
-            *(kind, flags, entry.mode, entry.uid, entry.gid, seconds, nanoseconds, entry.size, major, minor), *lengths
-        )
+        head = _HEAD.pack(number, flags, mode, uid, gid, seconds, nanoseconds, size, major, minor, *lengths)
     except struct.error as error:
-        name = entry.path.decode(errors="backslashreplace")
+        name = path.decode(errors="backslashreplace")
         raise UnsafeArchive(f"{name} has an owner, size or time that no file can have") from error
-    return b"".join((head, index_key(entry.path), link, xattrs, sha256 or b"", data))
+    return b"".join((head, path.replace(b"/", b"\0"), link, xattrs, sha256 or b"", data))
 
 
 def decode_record(data: bytes | mmap.mmap, offset: int) -> tuple[Entry, bytes | None]:
     head = _HEAD.unpack_from(data, offset)
     kind, flags, mode, uid, gid, seconds, nanoseconds, size, major, minor, path_size, link_size, xattr_size, kept = head
     at = offset + _HEAD.size
-    path = data[at : at + path_size].replace(b"\0", b"/")
-    at += path_size
-    link = data[at : at + link_size]
-    at += link_size
+    end = at + path_size
+    path = data[at:end].replace(b"\0", b"/")
+    link = data[end : end + link_size] if link_size else b""
+    at = end + link_size
     xattrs = _decode_xattrs(data[at : at + xattr_size]) if xattr_size else ()
     at += xattr_size
     sha256 = None
@@ -81,6 +82,8 @@ def decode_record(data: bytes | mmap.mmap, offset: int) -> tuple[Entry, bytes | 
         sha256 = data[at : at + 32]
         at += 32
     what = _KINDS[kind]
+    is_link = what is Kind.SYMLINK or what is Kind.HARDLINK
+    is_device = what is Kind.CHAR or what is Kind.BLOCK
     entry = Entry(
         path,
         what,
@@ -89,8 +92,8 @@ def decode_record(data: bytes | mmap.mmap, offset: int) -> tuple[Entry, bytes | 
         gid,
         seconds * 1_000_000_000 + nanoseconds,
         size,
-        link if what in {Kind.SYMLINK, Kind.HARDLINK} else None,
-        (major, minor) if what in {Kind.CHAR, Kind.BLOCK} else None,
+        link if is_link else None,
+        (major, minor) if is_device else None,
         xattrs,
         BytesSource(data[at : at + kept]) if kept else None,
     )
@@ -109,9 +112,8 @@ def _decode_xattrs(data: bytes) -> tuple[tuple[bytes, bytes], ...]:
 
 
 def record_key(data: bytes | mmap.mmap, offset: int) -> bytes:
-    size = _HEAD.unpack_from(data, offset)[10]
     start = offset + _HEAD.size
-    return data[start : start + size]
+    return data[start : start + _PATH_SIZE.unpack_from(data, offset + _PATH_SIZE_AT)[0]]
 
 
 class IndexFile:

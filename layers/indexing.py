@@ -26,38 +26,44 @@ class Indexer:
         self._below = below
         self._file = IndexFile(path)
         self._above: list[bytes] = []
-        self._last: list[bytes] | None = None
+        self._directory: bytes | None = None
+        self._name = b""
         self._replay: Replay | None = None
 
     def add(self, entry: Entry, sha256: bytes | None) -> None:
-        _check(entry.path)
-        entry = entry._replace(source=_kept(entry, sha256))
+        directory, _, name = entry.path.rpartition(b"/")
+        if directory != self._directory or name <= self._name or self._replay is not None:
+            _check(entry.path)
+            if self._replay is None and not self._in_order(entry):
+                self._start_replay()
+            self._directory = directory
+        elif name in _NO_NAMES:
+            _check(entry.path)
+        if entry.source is not None:
+            entry = entry._replace(source=_kept(entry, sha256))
         if self._replay is not None:
             self._replay.put(entry, sha256)
-        elif self._in_order(entry):
-            self._write(entry, sha256)
-        else:
-            self._file.finish()
-            self._replay = Replay(self._below())
-            for before, digest in Index(self._path):
-                self._replay.put(before, digest)
-            self._replay.put(entry, sha256)
+            return
+        self._name = name
+        if entry.kind is Kind.DIRECTORY:
+            self._above.append(entry.path)
+        self._file.add(encode_record(entry, sha256))
 
     def _in_order(self, entry: Entry) -> bool:
-        """Whether it comes later than all others, and its directory is there."""
+        """Whether it comes later than all others, and its directory is there. For the first of a run of siblings."""
         path = entry.path
-        key = _order(path)
-        if self._last is not None and key <= self._last:
-            return entry.kind is Kind.OPAQUE and key == self._last and path in {b"", *self._above[-1:]}
+        last = b"/".join(filter(None, (self._directory, self._name))) if self._directory is not None else None
+        if last is not None and _order(path) <= _order(last):
+            return entry.kind is Kind.OPAQUE and path == last and path in {b"", *self._above[-1:]}
         while self._above and not path.startswith(self._above[-1] + b"/"):
             self._above.pop()
         return path.rpartition(b"/")[0] == (self._above[-1] if self._above else b"")
 
-    def _write(self, entry: Entry, sha256: bytes | None) -> None:
-        if entry.kind is Kind.DIRECTORY:
-            self._above.append(entry.path)
-        self._last = _order(entry.path)
-        self._file.add(encode_record(entry, sha256))
+    def _start_replay(self) -> None:
+        self._file.finish()
+        self._replay = Replay(self._below())
+        for before, digest in Index(self._path):
+            self._replay.put(before, digest)
 
     def finish(self) -> None:
         if self._replay is not None:
@@ -73,13 +79,16 @@ class Indexer:
         self._file.close()
 
 
+_NO_NAMES = frozenset({b"", b".", b".."})
+
+
 def _order(path: bytes) -> list[bytes]:
     return sort_key(path) if path else []
 
 
 def _check(path: bytes) -> None:
     """As ``unpack`` has it: raises UnsafeArchive for what is not a name inside the root."""
-    if path and not {b"", b".", b".."}.isdisjoint(path.split(b"/")):
+    if path and not _NO_NAMES.isdisjoint(path.split(b"/")):
         raise UnsafeArchive(f"{path[:80]!r} is not a name inside the archive's root directory")
 
 
