@@ -75,6 +75,8 @@ def _class(part: str, at: int) -> tuple[str, int]:
     while True:
         if part[at : at + 1] == "]" and ranges:
             body = "".join(ranges)
+            if not body:
+                return (r"[\s\S]" if negated else "(?!)"), at + 1
             return (f"[^{body}]" if negated else f"[{body}]"), at + 1
         low, at = _bound(part, at)
         high = low
