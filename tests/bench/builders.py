@@ -1,0 +1,210 @@
+"""The builders that are timed, behind one interface. Each has its own store below a directory of the benchmark.
+
+All of them run their steps in the host's network, because pybuild does: setting up a bridge would be timed otherwise.
+All of them write their progress to a file.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from tests.bench.figures import OURS, Sample
+from tests.bench.phases import read_events, totals
+from tests.support.peers import DOCKER, Docker, dockerd, run
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+BASE = REPOSITORY / "fixtures/images/out/busybox"
+PEERS = ("buildah", "docker")
+
+
+class BuildFailed(Exception):
+    """With the end of what the builder printed."""
+
+
+class Builder(Protocol):
+    @property
+    def name(self) -> str: ...
+    def version(self) -> str: ...
+    def fresh(self) -> None:
+        """An empty store with the base image in it, named ``base``."""
+
+    def build(self, context: Path) -> Sample:
+        """One timed build. Raises BuildFailed."""
+
+    def close(self) -> None: ...
+
+
+class Finished(NamedTuple):
+    """Seconds since the epoch for ``started`` and ``ended``, to be set against events."""
+
+    started: float
+    ended: float
+    seconds: float
+    processor: float
+    peak: int
+
+    def sample(self, phases: Mapping[str, float] | None = None) -> Sample:
+        return Sample(self.seconds, self.processor, self.peak, phases or {})
+
+
+def timed(command: Sequence[str | Path], log: Path, *, cwd: Path, env: dict[str, str] | None = None) -> Finished:
+    """Wall time from before the process exists until it is gone. Raises BuildFailed."""
+    arguments = [os.fspath(part) for part in command]
+    with log.open("wb") as output:
+        started, before = time.time(), time.perf_counter()  # noqa: TID251 - set against the times of events
+        process = subprocess.Popen(
+            arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=cwd,
+            env={**os.environ, **(env or {})},
+        )
+        # wait4 and not Popen.wait: it tells what was used. Popen is told, so that it does not wait again.
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - before
+        ended = time.time()  # noqa: TID251 - as above
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        tail = log.read_text(errors="replace")[-2000:]
+        raise BuildFailed(f"{' '.join(arguments)}: exit code {process.returncode}\n{tail}")
+    return Finished(started, ended, seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+
+
+def unmount_below(directory: Path) -> None:
+    """containers/storage leaves a bind mount of its own directory behind."""
+    inside = f"{directory}/"
+    points = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    for point in sorted((point for point in points if point.startswith(inside)), reverse=True):
+        subprocess.run(["umount", "-l", point], check=True)
+
+
+class Pybuild:
+    name = OURS
+
+    def __init__(self, directory: Path, extra: Sequence[str] = ()) -> None:
+        self._store = directory / "store"
+        self._log = directory / "log"
+        self._extra = extra
+        self._base = directory / "base.tar"
+        directory.mkdir()
+
+    def version(self) -> str:
+        return run(sys.executable, "-m", "builder", "--version", cwd=REPOSITORY).strip()
+
+    def fresh(self) -> None:
+        self.close()
+        run(sys.executable, "-m", "builder", "load", "--root", self._store, "-t", "base", "-i", BASE, cwd=REPOSITORY)
+
+    def build(self, context: Path) -> Sample:
+        command = (sys.executable, "-m", "builder", "build", "--root", self._store, "-t", "bench", "--progress", "json")
+        done = timed((*command, *self._extra, context), self._log, cwd=REPOSITORY)
+        with self._log.open(encoding="utf-8") as lines:
+            return done.sample(totals(read_events(lines), done.started, done.ended))
+
+    def close(self) -> None:
+        if self._store.exists():
+            shutil.rmtree(self._store)
+
+
+class Buildah:
+    name = "buildah"
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir()
+        self._directory = directory
+        self._stores = (directory / "root", directory / "run")
+        self._global = ("buildah", "--root", self._stores[0], "--runroot", self._stores[1])
+        self._base = docker_archive(directory / "base.tar")
+
+    def version(self) -> str:
+        driver = run(*self._global, "info", "--format", "{{.store.GraphDriverName}}").strip()
+        return f"{run('buildah', '--version').strip()}, storage driver {driver}"
+
+    def fresh(self) -> None:
+        self.close()
+        run(*self._global, "pull", f"docker-archive:{self._base}")
+
+    def build(self, context: Path) -> Sample:
+        options = ("--runtime", "runc", "--layers", "--pull-never", "--network", "host", "--jobs", "4")
+        done = timed(
+            (*self._global, "bud", *options, "-t", "bench", context), self._directory / "log", cwd=self._directory
+        )
+        return done.sample()
+
+    def close(self) -> None:
+        unmount_below(self._directory)
+        for store in self._stores:
+            if store.exists():
+                shutil.rmtree(store)
+
+
+class DockerBuildKit:
+    """BuildKit inside a dockerd of our own, which runs through all of the benchmark: a daemon is there already when its
+    user calls it. A fresh store is one whose images and build cache were removed."""
+
+    name = "docker"
+
+    def __init__(self, directory: Path, docker: Docker) -> None:
+        self._directory = directory
+        self._docker = docker
+        self._base = docker_archive(directory / "base.tar")
+
+    def version(self) -> str:
+        return self._docker.command("version", "--format", "docker {{.Server.Version}}").strip()
+
+    def fresh(self) -> None:
+        self._docker.command("image", "prune", "--all", "--force")
+        self._docker.command("builder", "prune", "--all", "--force")
+        self._docker.command("load", "-i", self._base)
+
+    def build(self, context: Path) -> Sample:
+        done = timed(
+            (
+                DOCKER,
+                "-H",
+                self._docker.host,
+                *("build", "--network", "host", "--progress", "plain", "-t", "bench"),
+                context,
+            ),
+            self._directory / "log",
+            cwd=self._directory,
+            env={"DOCKER_BUILDKIT": "1"},
+        )
+        return Sample(done.seconds)
+
+    def close(self) -> None:
+        """The daemon ends with the context manager that started it."""
+
+
+def docker_archive(path: Path) -> Path:
+    run("skopeo", "copy", f"oci:{BASE}", f"docker-archive:{path}:docker.io/library/base:latest")
+    return path
+
+
+def missing(peer: str) -> str | None:
+    """The first program that ``peer`` needs and that is not here."""
+    needed = {"buildah": ("buildah", "runc", "skopeo"), "docker": ("dockerd", DOCKER, "skopeo")}[peer]
+    return next((program for program in needed if shutil.which(program) is None), None)
+
+
+@contextmanager
+def started(peers: Sequence[str], directory: Path, extra: Sequence[str] = ()) -> Iterator[tuple[Builder, ...]]:
+    """pybuild and ``peers``, ready; ended and their stores removed afterwards."""
+    run(sys.executable, REPOSITORY / "fixtures/images/make.py", "busybox")
+    with ExitStack() as stack:
+        builders: list[Builder] = [Pybuild(directory / OURS, extra)]
+        if "buildah" in peers:
+            builders.append(Buildah(directory / "buildah"))
+        if "docker" in peers:
+            docker = stack.enter_context(dockerd(directory / "docker"))
+            builders.append(DockerBuildKit(directory / "docker", docker))
+        for builder in builders:
+            stack.callback(builder.close)
+        yield tuple(builders)
