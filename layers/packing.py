@@ -96,19 +96,12 @@ class Packer:
             raise IntegrityError(f"layer {diff_id} is not in blob {digest}, which is not compressed")
         return kind
 
-    def diff_id(self, layer: LayerId, clamp: int | None, progress: Progress | None = None) -> DiffId:
-        return self.packing(layer, clamp, progress).diff_id
-
     def packing(self, layer: LayerId, clamp: int | None, progress: Progress | None = None) -> Packing:
-        """Diff id and size of a layer's tar; reads the layer when they are not known (0: the size of an imported one,
-        until it is read)."""
-        self._context.hold((layer,))
-        record = self._context.record(layer)
-        if record.imported is not None:
-            return self._context.layers.packing(layer, None) or Packing(record.imported, 0)
-        known = self._context.layers.packing(layer, clamp)
+        """Diff id and size of a layer's tar; reads the layer when they are not known."""
+        known = self._context.packing(layer, clamp)
         if known is not None:
             return known
+        record = self._context.record(layer)
         from layers.compress import NONE
         from layers.pack import pack
 

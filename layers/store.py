@@ -15,6 +15,7 @@ packs, unpacks or compresses is imported before it is needed.
 """
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
@@ -26,20 +27,20 @@ from layers.digest import CacheKey, DiffId, Digest, LayerId, Rootfs
 from layers.errors import NotInStore, StoreError
 from layers.filedigests import FileDigests
 from layers.leases import Gate, Lease, sweep
-from layers.materialise import Materialiser
 from layers.records import LayerRecords, Packing
 from layers.schema import VERSION, Database
-from layers.storecontext import StoreContext, boot_id
-from layers.workspace import Workspace
+from layers.storecontext import KeyedLocks, StoreContext, boot_id
 
 if TYPE_CHECKING:
     from layers.compress import Compression
     from layers.entry import Entry
     from layers.gc import PruneReport
     from layers.image import Descriptor
+    from layers.materialise import Materialiser
     from layers.packing import Packer
     from layers.tarstream import TarStream
     from layers.view import Stack
+    from layers.workspace import Workspace
 
 __all__ = ["StepRecord", "Store", "StoredImage"]
 
@@ -61,8 +62,9 @@ class Store:
         self._context = context
         self._steps = steps
         self._images = images
-        self._materialiser = Materialiser(context)
-        self._packer: Packer | None = None
+        self._lock = threading.Lock()
+        self._one_materialiser: Materialiser | None = None
+        self._one_packer: Packer | None = None
         self._used: set[CacheKey] = set()
         self.root = context.root
         self.blobs = context.blobs
@@ -89,6 +91,7 @@ class Store:
             gate=gate,
             blobs=Blobs(os.path.join(root, "blobs"), lease, gate.shared),
             files=FileDigests(database),
+            once=KeyedLocks(),
         )
         store = cls(context, StepTable(database), ImageTable(database))
         try:
@@ -133,12 +136,24 @@ class Store:
 
     # Layers
 
-    def _packing(self) -> "Packer":
-        if self._packer is None:
-            from layers.packing import Packer
+    # Made when first needed: looking steps up needs neither.
 
-            self._packer = Packer(self._context, self._materialiser)
-        return self._packer
+    def _materialiser(self) -> "Materialiser":
+        with self._lock:
+            if self._one_materialiser is None:
+                from layers.materialise import Materialiser
+
+                self._one_materialiser = Materialiser(self._context)
+            return self._one_materialiser
+
+    def _packer(self) -> "Packer":
+        materialiser = self._materialiser()
+        with self._lock:
+            if self._one_packer is None:
+                from layers.packing import Packer
+
+                self._one_packer = Packer(self._context, materialiser)
+            return self._one_packer
 
     def add_layer(
         self,
@@ -154,45 +169,46 @@ class Store:
             from layers.compress import NONE
 
             compression = NONE
-        return self._packing().add_layer(entries, below, compression, progress)
+        return self._packer().add_layer(entries, below, compression, progress)
 
     def import_layer(self, diff_id: DiffId, blob: "Descriptor", below: Rootfs) -> LayerId:
         """A layer of an image from outside, whose blob is in ``blobs``. Its diff id is verified when it is first read.
 
         Raises NotInStore without the blob, IntegrityError when the blob cannot have that diff id.
         """
-        return self._packing().import_layer(diff_id, blob, below)
+        return self._packer().import_layer(diff_id, blob, below)
 
-    def workspace(self, rootfs: Rootfs, *, progress: Progress | None = None) -> Workspace:
+    def workspace(self, rootfs: Rootfs, *, progress: Progress | None = None) -> "Workspace":
         """A writable layer on top of ``rootfs``, whose layers are unpacked where they are not. ``progress`` is told of
         bytes read from blobs. Raises StoreError where overlays cannot be mounted."""
         _refuse_overlay(self._context.snapshots)
-        return self._materialiser.workspace(rootfs, progress)
+        return self._materialiser().workspace(rootfs, progress)
 
     def tree(self, rootfs: Rootfs, *, contents: bool = False, progress: Progress | None = None) -> "Stack":
         """The merged view of layers. With ``contents`` every file can be read (layers are unpacked where they are
         not); without, layers may be described by their index alone."""
-        return self._materialiser.tree(rootfs, contents=contents, progress=progress)
+        return self._materialiser().tree(rootfs, contents=contents, progress=progress)
 
     def diff_id(self, layer: LayerId, clamp: int | None, *, progress: Progress | None = None) -> DiffId:
         """Of the layer packed with mtimes of at most ``clamp`` (seconds since the epoch). Imported layers have the one
         they came with."""
-        return self._packing().diff_id(layer, clamp, progress)
+        known = self._context.packing(layer, clamp)
+        return (known or self._packer().packing(layer, clamp, progress)).diff_id
 
     def packing(self, layer: LayerId, clamp: int | None) -> Packing:
         """Diff id and size of the tar. The size is 0 for an imported layer."""
-        return self._packing().packing(layer, clamp)
+        return self._packer().packing(layer, clamp)
 
     def blob(
         self, layer: LayerId, clamp: int | None, compression: "Compression", *, progress: Progress | None = None
     ) -> "Descriptor":
         """A stored blob of the layer, packed when there is none. An imported layer's own blob is used whatever its
         compression. The media type is OCI's. ``progress`` is told of bytes written."""
-        return self._packing().blob(layer, clamp, compression, progress)
+        return self._packer().blob(layer, clamp, compression, progress)
 
     def layer_tar(self, layer: LayerId, clamp: int | None, *, progress: Progress | None = None) -> "TarStream":
         """The layer's uncompressed tar, as a context manager with ``read(n)``."""
-        return self._packing().layer_tar(layer, clamp, progress)
+        return self._packer().layer_tar(layer, clamp, progress)
 
     # Steps
 

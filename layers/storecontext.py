@@ -4,14 +4,14 @@ import os
 import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from layers.blobs import Blobs
 from layers.digest import LayerId
 from layers.errors import NotInStore
 from layers.filedigests import FileDigests
 from layers.leases import Gate, Lease
-from layers.records import LayerRecord, LayerRecords
+from layers.records import LayerRecord, LayerRecords, Packing
 from layers.schema import Database
 
 
@@ -37,8 +37,7 @@ class KeyedLocks:
                     self._locks[key] = (lock, users - 1)
 
 
-@dataclass(frozen=True, slots=True)
-class StoreContext:
+class StoreContext(NamedTuple):
     root: str
     boot: str
     """Identity of the running kernel: what was made in another boot and not synced may be damaged."""
@@ -49,7 +48,7 @@ class StoreContext:
     gate: Gate
     blobs: Blobs
     files: FileDigests
-    once: KeyedLocks = field(default_factory=KeyedLocks)
+    once: KeyedLocks
     """Held while a layer is unpacked, indexed or packed, so that other threads wait for the result."""
 
     @property
@@ -72,6 +71,13 @@ class StoreContext:
         if record is None:
             raise NotInStore(f"layer {layer} is not in the store", hint="it was pruned: build again")
         return record
+
+    def packing(self, layer: LayerId, clamp: int | None) -> Packing | None:
+        """What a layer packs to, if it has been packed; an imported one always has the diff id it came with, and the
+        size 0 (nobody measured it). Raises NotInStore."""
+        self.hold((layer,))
+        imported = self.record(layer).imported
+        return Packing(imported, 0) if imported is not None else self.layers.packing(layer, clamp)
 
     def hold(self, layers: Iterable[LayerId]) -> None:
         """Keeps layers from being pruned while this store is open. Raises NotInStore for those already gone."""

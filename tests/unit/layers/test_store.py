@@ -412,7 +412,7 @@ with Store.open(sys.argv[1]) as store:
     found = store.find_steps([CacheKey(Digest.of(b"a"))])
     store.image("name:1")
 heavy = {"zlib_ng", "zstandard", "ctypes", "subprocess", "tarfile", "concurrent.futures", "json", "layers.image",
-         "layers.pack", "layers.unpack", "layers.compress", "layers.tarfmt", "layers.overlayfmt", "layers.gc"}
+         "layers.pack", "layers.unpack", "layers.compress", "layers.tarfmt", "layers.overlayfmt", "layers.gc", "layers.materialise", "layers.index"}
 print(len(found), sorted(heavy.intersection(sys.modules)))
 """
 
