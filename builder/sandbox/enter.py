@@ -8,6 +8,7 @@ What the command sees is reference part L: runc's defaults as BuildKit sets them
 """
 
 import os
+import signal
 import stat
 
 from builder.sandbox import kernel, stubs
@@ -92,6 +93,7 @@ def set_up(job: Job, surroundings: Surroundings, unmounts: kernel.Unmounts, made
 def become(job: Job, surroundings: Surroundings, stdio: tuple[int, ...]) -> None:
     """The command's descriptors, filter and identity. Raises OSError."""
     os.setsid()
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # the others are as they should be
     for number, descriptor in enumerate(stdio):
         # Opening /dev/stdout means opening the pipe anew: its owner has to be the command's user.
         os.fchown(descriptor, job.uid, -1)
@@ -145,8 +147,7 @@ def _write_files(job: Job) -> None:
 
 def _make_mount_point(path: bytes, made: list[stubs.Stub]) -> None:
     """A link here would mount the kernel's files somewhere else, and unmasked (CVE-2019-19921)."""
-    stubs.make(path, directory=True, made=made)
-    if not stat.S_ISDIR(os.lstat(path).st_mode):
+    if stubs.make(path, directory=True, made=made) != path or not stat.S_ISDIR(os.lstat(path).st_mode):
         raise NotADirectoryError(20, f"{path.decode()} in the root filesystem is not a directory")
 
 
@@ -169,11 +170,11 @@ def _mount_devices(shm_size: int) -> None:
 
 def _mount_files(job: Job, made: list[stubs.Stub]) -> None:
     for number, (target, _, mode, read_only) in enumerate(job.files):
-        stubs.make(target, directory=False, made=made)
+        place = stubs.make(target, directory=False, made=made)
         flags = MS_NODEV | MS_NOSUID
         flags |= MS_RDONLY if read_only else 0
         flags |= 0 if mode & 0o111 else MS_NOEXEC
-        bind(FILES + b"/%d" % number, target, flags)
+        bind(FILES + b"/%d" % number, place, flags)
 
 
 def _make_cwd(job: Job) -> None:

@@ -14,6 +14,7 @@ launcher dies; with it the kernel kills all of its pid namespace, and with that 
 signal has to reach a command for that, so one that changed its user (which clears a parent-death signal) dies as well.
 """
 
+import contextlib
 import errno
 import gc
 import marshal
@@ -21,6 +22,7 @@ import os
 import select
 import signal
 import socket
+import sys
 
 from builder.sandbox import enter, kernel, stage, stubs
 from builder.sandbox.job import DESCRIPTORS, READY, Answer, Job, read
@@ -48,16 +50,21 @@ def main(descriptor: int) -> None:
     kernel.unshare(kernel.CLONE_NEWPID)
     keeper = os.fork()
     if keeper == 0:
+        status = 1
         try:
             _keep(parent)
+            status = 0
+        except Exception:  # a defect of this program: to standard error, which is the parent's
+            sys.excepthook(*sys.exc_info())
         finally:
-            os._exit(0)
+            os._exit(status)
     parent.close()
     os.waitpid(keeper, 0)
 
 
 def _keep(parent: socket.socket) -> None:
     kernel.die_with_parent(signal.SIGKILL)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     try:
         surroundings = stage.prepare()
     except OSError as error:
@@ -199,7 +206,8 @@ class Keeper:
             stubs.remove(step.job.upper, made)
         except OSError as error:
             answer = (None, None, f"remove mount points: {_text(error)}")
-        step.control.send(marshal.dumps(answer))
+        with contextlib.suppress(BrokenPipeError):  # the parent has given it up
+            step.control.send(marshal.dumps(answer))
         step.close()
 
 

@@ -154,7 +154,8 @@ def _receive(control: socket.socket) -> Answer:
     try:
         data = control.recv(_CHUNK)
     except ConnectionResetError:
-        data = b""
+        # Says, once, that the other end was closed with a word of ours unread. Its answer comes after that.
+        data = control.recv(_CHUNK)
     if not data:
         return _DIED
     exit_code, signal, error = marshal.loads(data)  # noqa: S302  # written by this process's own helper

@@ -13,19 +13,20 @@ Stub = tuple[bytes, bool]
 """Absolute path inside the root, no part of it a link when it was made; whether it is a directory."""
 
 
-def make(target: bytes, directory: bool, made: list[Stub], root: bytes = b"/") -> None:
+def make(target: bytes, directory: bool, made: list[Stub], root: bytes = b"/") -> bytes:
     """Makes ``target`` and its parents where they are missing, and appends them to ``made``, outermost first.
 
-    Only for a process whose root directory is the root filesystem: links are followed, and end inside of it. What
-    lies on another file system than ``root`` (a mount of ours) goes away with it and is not noted. Raises OSError.
+    Only for a process whose root directory is the root filesystem. Returns ``target`` with all links followed, here and
+    not by the kernel: it would take ``..`` at the top of a root that is being set up for the old root, mounted there.
+    What lies on another file system than ``root`` (a mount of ours) goes away with it and is not noted. Raises OSError.
     """
-    if os.path.exists(target):
-        return
-    path = os.path.realpath(target)
+    target = path = os.path.realpath(target)
     missing: list[Stub] = []
     while not os.path.lexists(path):
-        missing.append((path, directory if not missing else True))
+        missing.append((path, True if missing else directory))
         path = os.path.dirname(path)
+    if not missing:
+        return target
     before = os.stat(path)
     for name, is_directory in reversed(missing):
         if is_directory:
@@ -35,6 +36,7 @@ def make(target: bytes, directory: bool, made: list[Stub], root: bytes = b"/") -
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     if before.st_dev == os.stat(root).st_dev:
         made += reversed(missing)
+    return target
 
 
 def remove(upper: bytes, made: list[Stub]) -> None:
