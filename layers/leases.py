@@ -13,11 +13,15 @@ import os
 import secrets
 import stat
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
 from layers.digest import BlobDigest, Digest, LayerId
+
+LINGER_SECONDS = 0.2
+"""How long a lock may outlive its process: a child that was just forked to execute a program holds it until then."""
 
 
 class Held(NamedTuple):
@@ -135,15 +139,28 @@ def _lock_stale(path: str) -> int | None:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    if os.fstat(descriptor).st_nlink == 0:
+    deadline = time.monotonic() + LINGER_SECONDS
+    locked = _try_lock(descriptor)
+    while not locked and not _alive(path) and time.monotonic() < deadline:
+        time.sleep(0.005)
+        locked = _try_lock(descriptor)
+    if not locked or os.fstat(descriptor).st_nlink == 0:
         os.close(descriptor)
         return None
     return descriptor
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _alive(path: str) -> bool:
+    """Whether the process that a lease is named for is there. In another pid namespace it seems not to be."""
+    return os.path.exists(f"/proc/{os.path.basename(path).partition('-')[0]}")
 
 
 def held(leases: str) -> Held:

@@ -66,6 +66,7 @@ class Store:
         self._one_materialiser: Materialiser | None = None
         self._one_packer: Packer | None = None
         self._used: set[CacheKey] = set()
+        self._closed = False
         self.root = context.root
         self.blobs = context.blobs
         self.file_digests = context.files
@@ -115,18 +116,24 @@ class Store:
                 collector.orphans()
 
     def close(self) -> None:
-        """Ends the lease. Snapshots made since are brought to the disk in the background."""
+        """Ends the lease. Snapshots made since are brought to the disk in the background. May be repeated."""
+        if self._closed:
+            return
+        self._closed = True
         context = self._context
+        unsynced = False
         try:
             context.files.flush()
             self._touch()
-            if context.layers.unsynced(context.boot):
-                from layers.durability import start
-
-                start(self.root)
+            unsynced = bool(context.layers.unsynced(context.boot))
         finally:
             context.lease.release()
             context.database.close()
+        if unsynced:
+            # After the release: no child may hold the lease's lock.
+            from layers.durability import start
+
+            start(self.root)
 
     def __enter__(self) -> Self:
         return self

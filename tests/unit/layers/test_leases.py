@@ -1,3 +1,4 @@
+import fcntl
 import os
 import subprocess
 import sys
@@ -82,6 +83,17 @@ def test_leases_of_killed_processes_are_swept(root: Path) -> None:
     assert len(names(root / "leases")) == len(names(root / "tmp")) == 1
     assert sweep_all(root) == 1
     assert names(root / "leases") == names(root / "tmp") == []
+
+
+def test_a_lock_that_outlives_its_process_a_little_is_waited_for(root: Path) -> None:
+    """A child between fork and exec holds the lock of a parent that was killed."""
+    (root / "leases" / f"{2**22 + 1}-0").write_text("")
+    with (root / "leases" / f"{2**22 + 1}-0").open() as child:
+        fcntl.flock(child, fcntl.LOCK_EX)
+        timer = threading.Timer(0.03, lambda: fcntl.flock(child, fcntl.LOCK_UN))
+        timer.start()
+        assert sweep_all(root) == 1
+        timer.join()
 
 
 def test_directories_without_a_lease_are_swept(root: Path) -> None:

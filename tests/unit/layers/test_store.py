@@ -376,6 +376,7 @@ def test_what_was_stored_is_there_when_opened_again(open_store: Callable[[], Sto
     with open_store() as second:
         assert second.find_steps([key("a")])[key("a")].rootfs == (layer,)
         assert second.tree((layer,)).lookup(b"f") is not None
+        second.close()
 
 
 def test_a_store_of_a_newer_version(open_store: Callable[[], Store]) -> None:
@@ -412,7 +413,8 @@ with Store.open(sys.argv[1]) as store:
     found = store.find_steps([CacheKey(Digest.of(b"a"))])
     store.image("name:1")
 heavy = {"zlib_ng", "zstandard", "ctypes", "subprocess", "tarfile", "concurrent.futures", "json", "layers.image",
-         "layers.pack", "layers.unpack", "layers.compress", "layers.tarfmt", "layers.overlayfmt", "layers.gc", "layers.materialise", "layers.index"}
+         "layers.pack", "layers.unpack", "layers.compress", "layers.tarfmt", "layers.overlayfmt", "layers.gc",
+         "layers.materialise", "layers.index", "layers.view"}
 print(len(found), sorted(heavy.intersection(sys.modules)))
 """
 
