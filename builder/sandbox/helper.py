@@ -47,13 +47,19 @@ def main(descriptor: int) -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     os.set_inheritable(descriptor, False)
     parent = socket.socket(fileno=descriptor)
-    kernel.unshare(kernel.CLONE_NEWPID)
-    keeper = os.fork()
+    try:
+        kernel.unshare(kernel.CLONE_NEWPID)
+        keeper = os.fork()
+    except OSError as error:
+        parent.send(_text(error).encode())
+        return
     if keeper == 0:
         status = 1
         try:
             _keep(parent)
             status = 0
+        except ConnectionError:
+            status = 0  # the parent has died
         except Exception:  # a defect of this program: to standard error, which is the parent's
             sys.excepthook(*sys.exc_info())
         finally:

@@ -102,8 +102,8 @@ def enter_namespace(descriptor: int, flags: int) -> None:
 
 
 def mount(source: bytes, target: bytes, kind: bytes, flags: int, data: bytes | None = None) -> None:
-    name = (kind or source).decode(errors="replace")
-    _check(_libc.mount(source, target, kind, flags, data), f"mount {name} on {target.decode(errors='replace')}")
+    name, place = (path.decode(errors="replace") for path in (kind or source, target))
+    _check(_libc.mount(source, target, kind, flags, data), f"mount {name} on {place}" if name else f"remount {place}")
 
 
 def bind(source: bytes, target: bytes, flags: int = 0) -> None:

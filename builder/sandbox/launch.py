@@ -14,5 +14,9 @@ from builder.sandbox.kernel import open_read_only
 
 def main(descriptor: int) -> None:
     """Becomes the helper, in the same process. ``descriptor`` is passed on, and is inheritable."""
-    interpreter = open_read_only(b"/proc/self/exe")
+    try:
+        interpreter = open_read_only(b"/proc/self/exe")
+    except OSError as error:
+        os.write(descriptor, str(error.strerror).encode())
+        return
     os.execve(interpreter, command(HELPER, sys.argv[2], descriptor), os.environ)  # noqa: S606  # no shell wanted

@@ -38,9 +38,11 @@ class NativeRunner:
                 cwd="/",
                 start_new_session=True,  # a terminal's Ctrl-C is for the parent, which decides what it means
             )
+        self._ready: str | None = None
+        self._ready_lock = threading.Lock()
+        """Apart from the other one: nobody who wants to cancel waits for the helper's start."""
         self._lock = threading.Lock()
         self._controls: set[socket.socket] = set()
-        self._ready: str | None = None
         self._cancelled = False
         self._closed = False
 
@@ -64,12 +66,15 @@ class NativeRunner:
     def close(self) -> None:
         """May be called twice. Whatever still runs is killed."""
         with self._lock:
+            if not self._closed:
+                self._requests.shutdown(socket.SHUT_RDWR)
             self._closed = True
-            self._requests.close()
         try:
             self._helper.wait(_CLOSE_SECONDS)
         except subprocess.TimeoutExpired:
             self._kill_helper()
+        with self._ready_lock, self._lock:
+            self._requests.close()
 
     def _run(self, job: Job, output: Callable[[int, bytes], None]) -> Answer:
         with contextlib.ExitStack() as stack:
@@ -94,21 +99,22 @@ class NativeRunner:
                 with self._lock:
                     self._controls.discard(control)
             if answer == _DIED:
-                # Without its supervisor a command could live on: end them all.
+                # What is left of the helper's family might not be able to end its commands: end them all.
                 self._kill_helper()
             return answer
 
     def _request(self, control: socket.socket, descriptors: list[int]) -> Answer | None:
         """Hands the job to the helper; an Answer at once when that cannot be."""
+        with self._ready_lock:
+            if self._ready is None and not self._closed:
+                self._ready = self._requests.recv(_CHUNK).decode(errors="replace")
         with self._lock:
             if self._closed:
                 return None, None, "the runner is closed"
             if self._cancelled:
                 return None, 9, None
-            if self._ready is None:
-                self._ready = self._requests.recv(_CHUNK).decode(errors="replace")
             if self._ready != READY.decode():
-                return None, None, self._ready or "the sandbox helper could not be started"
+                return None, None, f"the sandbox cannot be set up: {self._ready or 'its helper ended'}"
             try:
                 socket.send_fds(self._requests, [b"run"], descriptors)
             except BrokenPipeError:

@@ -382,6 +382,25 @@ def test_the_root_is_unmounted_when_run_returns(native: NativeRunner, box: Box) 
         assert mount_again(upper) == 0
 
 
+@pytest.mark.parametrize("missing", ["cap_sys_admin", "cap_sys_admin,cap_dac_override"])
+def test_without_the_privilege_it_says_so(box: Box, missing: str) -> None:
+    script = "from tests.integration.test_native_runner import refusal; import sys; print(refusal(sys.argv[1]), end='')"
+    drop = ",".join(f"-{name.removeprefix('cap_')}" for name in missing.split(","))
+    command = ["setpriv", f"--bounding-set={drop}", sys.executable, "-c", script, str(box.new_layer())]
+    found = subprocess.run(command, check=True, capture_output=True, text=True, cwd=REPOSITORY)
+    assert found.stdout == "the sandbox cannot be set up: open_tree: Operation not permitted"
+    assert found.stderr == ""
+
+
+def refusal(directory: str) -> str:
+    """Run in another process by the test above."""
+    runner = NativeRunner()
+    try:
+        return failure(runner, Box(Path(directory)).spec("true"))
+    finally:
+        runner.close()
+
+
 def test_a_cgroup_v2_host(box: Box) -> None:
     """Simulated: a mount namespace in which /sys/fs/cgroup is cgroup v2."""
     if "cgroup2" not in Path("/proc/filesystems").read_text():
