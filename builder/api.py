@@ -207,6 +207,7 @@ def _finish(bench: _Bench, plan: Plan, results: Mapping[NodeId, StepResult], exp
     rootfs = results[plan.target].rootfs
     inherited = base.clamps if isinstance(base, ImageOp) else ()
     clamps = (*inherited, *(plan.epoch,) * (len(rootfs) - len(inherited)))
+    exporter.wait()
     diff_ids = [store.diff_id(layer, clamp) for layer, clamp in zip(rootfs, clamps, strict=True)]
     finished = {node: results[node].finished for node in plan.layers}
     config = encode(assemble(plan, diff_ids, finished, clock()))

@@ -57,10 +57,13 @@ class _Found:
         return ImageConfig.parse(self.raw_config)
 
 
-def load(store: Store, path: str, *, reference: str | None = None, platform: Platform) -> list[LoadedImage]:
+def load(
+    store: Store, path: str, *, reference: str | None = None, platform: Platform, named: bool = True
+) -> list[LoadedImage]:
     """Stores the images in ``path`` (a directory, a tar file, "-" for standard input) and gives them their names.
 
     ``reference`` picks one: a tag, a full name or a manifest's digest; ``platform`` picks from images of several.
+    Without ``named`` the names in the archive are left where they point.
     Raises InvalidImage, IntegrityError, and OSError for what cannot be read.
     """
     with open_image_files(path) as files:
@@ -70,7 +73,7 @@ def load(store: Store, path: str, *, reference: str | None = None, platform: Pla
             raise InvalidImage(f"{path} holds no image{wanted} for {platform}")
         for image in found:
             _check_layers(files, image)
-        return [_store(store, files, image) for image in found]
+        return [_store(store, files, image if named else replace(image, names=())) for image in found]
 
 
 def _find(files: ImageFiles, path: str, reference: str | None, platform: Platform) -> list[_Found]:

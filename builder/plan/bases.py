@@ -49,7 +49,7 @@ def _from_context(ref: ImageRef, context: NamedContext, store: "Store") -> Base:
 
     what = f"build context {context.name} ({_location(context)})"
     try:
-        loaded = load(store, context.path, reference=context.reference, platform=ref.platform)
+        loaded = load(store, context.path, reference=context.reference, platform=ref.platform, named=False)
     except (PybuildError, OSError) as error:
         hint = error.hint if isinstance(error, PybuildError) else None
         raise PlanError(f"{what}: {error}", span=ref.span, hint=hint) from error

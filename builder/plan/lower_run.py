@@ -58,7 +58,7 @@ def _command(instruction: Run, config: ImageConfig) -> tuple[str | None, tuple[S
     mark = _MARK.match(text.strip())
     if len(instruction.heredocs) > 1 or mark is None or mark[1].translate(_QUOTES).strip() != first.name:
         # The shell reads the heredocs itself.
-        whole = text + "".join(f"\n{heredoc.body}{heredoc.name}" for heredoc in instruction.heredocs)
+        whole = text + "".join(f"\n{heredoc.raw}{heredoc.name}" for heredoc in instruction.heredocs)
         return None, (), in_shell(config, whole)
     if first.body.startswith("#!"):
         script = ScriptFile(SCRIPTS + first.name, first.body.encode(errors="surrogateescape"), 0o755)

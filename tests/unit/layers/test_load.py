@@ -125,6 +125,15 @@ def test_names_of_a_layout(store: Store, tmp_path: Path, annotations: dict[str, 
         assert found.id == loaded.id
 
 
+def test_names_can_be_left_where_they_point(store: Store, tmp_path: Path) -> None:
+    """A build context must not retag local images."""
+    path = layout(tmp_path / "image", IMAGE, **{NAME: "app"})
+    (loaded,) = load(store, str(path), platform=AMD64, named=False)
+    assert loaded.names == ()
+    assert store.image("docker.io/library/app:latest") is None
+    assert store.image(str(loaded.id)) is not None
+
+
 def test_one_image_under_two_names_is_loaded_once(store: Store, tmp_path: Path) -> None:
     index = make_index(*(entry(IMAGE, annotations={NAME: f"docker.io/me/{name}:1"}) for name in "ab"))
     path = write_tree(tmp_path / "image", layout_files(index, IMAGE))
