@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Protocol
 
+from builder.errors import PlanError
 from builder.plan.content import BATCH, Described, file_row, other_row
 from builder.plan.hashing import Wanted, hash_files, unreadable
 from builder.plan.listing import KINDS, Listing, Record, make_record
@@ -121,18 +122,20 @@ class Context:
         missing: list[tuple[Listing, int]] = []
         wanted: list[Wanted] = []
         for path, listing, records in batch:
+            nothing_known = listing.digests is None
             for position, record in records:
                 if record[1] != stat.S_IFREG:
                     continue
-                digest = listing.digest(position)
+                digest = None if nothing_known else listing.digest(position)
                 found.append(digest)
                 if digest is None:
-                    name, _, _, size, mtime_ns, ctime_ns, device, inode, *_ = record
                     missing.append((listing, position))
-                    wanted.append(Wanted(path, name, (device, inode, size, mtime_ns, ctime_ns)))
+                    wanted.append(Wanted(path, record[0], (record[6], record[7], record[3], record[4], record[5])))
         fresh = self._hash(wanted)
         for (listing, position), digest in zip(missing, fresh, strict=True):
             listing.learn(position, digest)
+        if len(fresh) == len(found):
+            return fresh
         rest = iter(fresh)
         return [digest or next(rest) for digest in found]
 
@@ -274,10 +277,11 @@ class Context:
     def _hash(self, wanted: Sequence[Wanted]) -> list[bytes]:
         if not wanted:
             return []
-        known = self._digests.get_many([file.key for file in wanted])
-        new = [file for file in wanted if file.key not in known]
+        keys = [file.key for file in wanted]
+        known = self._digests.get_many(keys)
+        new = [file for file in wanted if file.key not in known] if len(known) < len(set(keys)) else []
         if not new:
-            return [known[file.key] for file in wanted]
+            return [known[key] for key in keys]
         fresh = dict(zip((file.key for file in new), hash_files(self._root, new), strict=True))
         self._digests.put_many(fresh, self._scanned_ns)
         return [known.get(file.key) or fresh[file.key] for file in wanted]
@@ -290,5 +294,10 @@ _Batched = tuple[bytes, Listing, Sequence[tuple[int, Record]]]
 def open_context(
     root: str, matcher: Ignores | None, digests: Digests, *, clock_ns: Callable[[], int] = time.time_ns
 ) -> Context:
-    """``root``: absolute path of a directory; ``clock_ns``: nanoseconds since the epoch, on the clock of file times."""
+    """``root``: absolute path of a directory; ``clock_ns``: nanoseconds since the epoch, on the clock of file times.
+
+    Raises PlanError when there is no such directory.
+    """
+    if not os.path.isdir(root):
+        raise PlanError(f"the build context {root} is not a directory", hint="name a directory that holds your sources")
     return Context(os.fsencode(root).rstrip(b"/") or b"/.", matcher, digests, clock_ns())

@@ -96,6 +96,11 @@ def test_lookup_needs_no_listing_and_follows_no_link(tmp_path: Path) -> None:
         assert top.kind is Kind.DIRECTORY
 
 
+def test_root_that_is_no_directory(tmp_path: Path) -> None:
+    with pytest.raises(PlanError, match=r"the build context .*/none is not a directory"):
+        opened(tmp_path / "none")
+
+
 def test_names_that_are_not_utf8(tmp_path: Path) -> None:
     (tmp_path / os.fsdecode(b"\xff")).write_bytes(b"1")
     assert [entry.path for entry in opened(tmp_path).children(b"")] == [b"\xff"]
