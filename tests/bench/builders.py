@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from tests.bench.figures import OURS, Sample
-from tests.bench.phases import read_events, totals
+from tests.bench.phases import BACKGROUND, read_events, totals
 from tests.support.peers import DOCKER, Docker, dockerd, run
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 BASE = REPOSITORY / "fixtures/images/out/busybox"
+PACKAGES = ("builder", "registry", "layers")
 PEERS = ("buildah", "docker")
 
 
@@ -53,8 +54,9 @@ class Finished(NamedTuple):
         return Sample(self.seconds, self.processor, self.peak, phases or {})
 
 
-def timed(command: Sequence[str | Path], log: Path, *, cwd: Path, env: dict[str, str] | None = None) -> Finished:
-    """Wall time from before the process exists until it is gone. Raises BuildFailed."""
+def timed(command: Sequence[str | Path], log: Path, *, cwd: Path, env: Mapping[str, str] | None = None) -> Finished:
+    """Wall time from before the process exists until it is gone; ``env`` is all of its environment, this process's own
+    unless given. Raises BuildFailed."""
     arguments = [os.fspath(part) for part in command]
     with log.open("wb") as output:
         started, before = time.time(), time.perf_counter()  # noqa: TID251 - set against the times of events
@@ -64,7 +66,7 @@ def timed(command: Sequence[str | Path], log: Path, *, cwd: Path, env: dict[str,
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd=cwd,
-            env={**os.environ, **(env or {})},
+            env=env,
         )
         # wait4 and not Popen.wait: it tells what was used. Popen is told, so that it does not wait again.
         _, status, usage = os.wait4(process.pid, 0)
@@ -77,6 +79,26 @@ def timed(command: Sequence[str | Path], log: Path, *, cwd: Path, env: dict[str,
     return Finished(started, ended, seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
 
 
+def idle(directory: Path, limit: float = 120) -> float:
+    """Waits until no process has ``directory`` among its arguments: what a builder left running in the background
+    would be timed with the next one, and work on a store that is made anew. Returns seconds waited."""
+    begun = time.perf_counter()
+    needle = os.fsencode(directory)
+    while any(needle in command for command in _commands()):
+        if time.perf_counter() - begun > limit:
+            raise BuildFailed(f"something still works on {directory}")
+        time.sleep(0.005)
+    return time.perf_counter() - begun
+
+
+def _commands() -> Iterator[bytes]:
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            yield (process / "cmdline").read_bytes()
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it has ended since
+
+
 def unmount_below(directory: Path) -> None:
     """containers/storage leaves a bind mount of its own directory behind."""
     inside = f"{directory}/"
@@ -86,14 +108,18 @@ def unmount_below(directory: Path) -> None:
 
 
 class Pybuild:
+    """The checkout, run by the interpreter that runs the benchmark; its modules are compiled beforehand, as installing
+    does, whatever PYTHONDONTWRITEBYTECODE and its like say."""
+
     name = OURS
 
-    def __init__(self, directory: Path, extra: Sequence[str] = ()) -> None:
+    def __init__(self, directory: Path) -> None:
         self._store = directory / "store"
         self._log = directory / "log"
-        self._extra = extra
-        self._base = directory / "base.tar"
+        self._env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYBUILD_"))}
         directory.mkdir()
+        compiling = (sys.executable, "-m", "compileall", "-q", *PACKAGES)
+        subprocess.run(compiling, cwd=REPOSITORY, env=self._env, check=True)
 
     def version(self) -> str:
         return run(sys.executable, "-m", "builder", "--version", cwd=REPOSITORY).strip()
@@ -101,12 +127,15 @@ class Pybuild:
     def fresh(self) -> None:
         self.close()
         run(sys.executable, "-m", "builder", "load", "--root", self._store, "-t", "base", "-i", BASE, cwd=REPOSITORY)
+        idle(self._store)
 
     def build(self, context: Path) -> Sample:
         command = (sys.executable, "-m", "builder", "build", "--root", self._store, "-t", "bench", "--progress", "json")
-        done = timed((*command, *self._extra, context), self._log, cwd=REPOSITORY)
+        done = timed((*command, context), self._log, cwd=REPOSITORY, env=self._env)
+        background = idle(self._store)
         with self._log.open(encoding="utf-8") as lines:
-            return done.sample(totals(read_events(lines), done.started, done.ended))
+            phases = totals(read_events(lines), done.started, done.ended)
+        return done.sample({**phases, BACKGROUND: background})
 
     def close(self) -> None:
         if self._store.exists():
@@ -175,7 +204,7 @@ class DockerBuildKit:
             ),
             self._directory / "log",
             cwd=self._directory,
-            env={"DOCKER_BUILDKIT": "1"},
+            env={**os.environ, "DOCKER_BUILDKIT": "1"},
         )
         return Sample(done.seconds)
 
@@ -195,11 +224,11 @@ def missing(peer: str) -> str | None:
 
 
 @contextmanager
-def started(peers: Sequence[str], directory: Path, extra: Sequence[str] = ()) -> Iterator[tuple[Builder, ...]]:
+def started(peers: Sequence[str], directory: Path) -> Iterator[tuple[Builder, ...]]:
     """pybuild and ``peers``, ready; ended and their stores removed afterwards."""
     run(sys.executable, REPOSITORY / "fixtures/images/make.py", "busybox")
     with ExitStack() as stack:
-        builders: list[Builder] = [Pybuild(directory / OURS, extra)]
+        builders: list[Builder] = [Pybuild(directory / OURS)]
         if "buildah" in peers:
             builders.append(Buildah(directory / "buildah"))
         if "docker" in peers:

@@ -11,6 +11,8 @@ START_UP = "start-up"
 """From the process being started to its first event: the interpreter, imports, options, opening the store."""
 ENDING = "ending"
 """From the last event to the process being gone."""
+BACKGROUND = "background"
+"""From the process being gone to the last of what it left running being gone: it is not part of the build's time."""
 STEPS = "steps"
 """All steps that were not cached, as they measured themselves."""
 
