@@ -10,7 +10,7 @@ from tests.bench.builders import BuildFailed, idle, timed
 
 
 def test_timed_tells_what_a_command_used(tmp_path: Path) -> None:
-    work = "import os; data = bytes(64 << 20); print(os.environ['WHO'])"
+    work = "import os; data = b'x' * (64 << 20); print(os.environ['WHO'])"
     done = timed((sys.executable, "-c", work), tmp_path / "log", cwd=tmp_path, env={"WHO": "me"})
     assert (tmp_path / "log").read_text() == "me\n"
     assert 0 < done.seconds <= done.ended - done.started + 0.1
