@@ -7,7 +7,6 @@ in their order, as Docker does: below links of the destination, a directory over
 import hashlib
 import os
 import posixpath
-import tempfile
 from collections.abc import Callable, Iterator
 from typing import IO
 
@@ -39,6 +38,8 @@ def add_entries(op: AddOp, selection: Selection, dest: Tree, now_ns: int) -> Ite
     if not archives:
         yield from placed_entries(op, selection, dest, owner, now_ns)
         return
+    import tempfile
+
     pending = Pending(dest)
     with tempfile.SpooledTemporaryFile(_IN_MEMORY, dir=_large_files()) as spool:
         unpacking = _Unpacking(pending, destination(op.dest, dest), owner, now_ns, spool)

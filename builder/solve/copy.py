@@ -7,7 +7,6 @@ several sources pour into are merged name by name, so only one listing a level i
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from builder.plan.graph import AddOp, CopyOp, InlineFile
@@ -24,8 +23,7 @@ _FEW = 16
 """Up to this many names are looked up one by one below; for more, the directory below is listed once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Metadata:
+class Metadata(NamedTuple):
     """What COPY makes of a source's mode and owner. ``owner`` None keeps the source's (``keep``) or gives 0:0."""
 
     owner: Owner | None
@@ -219,17 +217,19 @@ class Destination(NamedTuple):
         return cls(destination(dest, tree), dest.endswith(("/", "/.")))
 
 
-@dataclass(slots=True)
 class _Plan:
     """What the sources come to at the destination, taken in order as BuildKit would copy them."""
 
-    there: Entry | None
-    """What is at the destination so far."""
-    parts: list[Part] = field(default_factory=list)
-    single: Entry | None = None
-    """The file that becomes the destination itself: the last one, if there are several."""
-    mtime_ns: int | None = None
-    """Of the last directory source."""
+    __slots__ = ("mtime_ns", "parts", "single", "there")
+
+    def __init__(self, there: Entry | None) -> None:
+        self.there = there
+        """What is at the destination so far."""
+        self.parts: list[Part] = []
+        self.single: Entry | None = None
+        """The file that becomes the destination itself: the last one, if there are several."""
+        self.mtime_ns: int | None = None
+        """Of the last directory source."""
 
 
 def _plan(selection: Selection, where: Destination, there: Entry | None, new: Entry, now_ns: int) -> _Plan:
