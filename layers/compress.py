@@ -17,9 +17,9 @@ PIECE = 1 << 20
 _WINDOW = 32 << 10
 _STORED_MAX = 0xFFFF
 _PROBE = 16 << 10
-_ZSTD_PIECE = 1 << 10
+_ZSTD_PIECE = 2 << 10
 """A zstd block of 4 bytes can hold 128 KiB (RFC 8878, 3.1.1.2), and the library offers no limit to what one call
-gives: by 1 KiB at a time no call makes more than 32 MiB."""
+gives: by 2 KiB at a time no call makes more than 64 MiB."""
 _XZ_MEMORY = 256 << 20
 """Bytes a decompressor may take; xz -9 needs 65 MiB."""
 
@@ -307,12 +307,19 @@ def _feed_stdlib(member: Any, data: bytes) -> Generator[bytes, None, bytes | Non
 
 
 def _feed_zstd(member: Any, data: bytes) -> Generator[bytes, None, bytes | None]:
+    parts: list[bytes] = []
+    waiting = 0
     for start in range(0, len(data), _ZSTD_PIECE):
         made = member.decompress(data[start : start + _ZSTD_PIECE])
-        if made:
-            yield made
+        parts.append(made)
+        waiting += len(made)
         if member.eof:
+            yield b"".join(parts)
             return bytes(member.unused_data) + data[start + _ZSTD_PIECE :]
+        if waiting > PIECE // 4:
+            yield b"".join(parts)
+            parts, waiting = [], 0
+    yield b"".join(parts)
     return None
 
 

@@ -137,7 +137,7 @@ def pax_records(body: bytes) -> Iterator[tuple[bytes, bytes]]:
             raise UnsafeArchive("the archive has a PAX header that is not made of records")
         end = at + int(digits)
         key, equals, value = body[space + 1 : end - 1].partition(b"=")
-        if end > len(body) or end <= space + 1 or body[end - 1 : end] != b"\n" or not equals or not key:
+        if body[end - 1 : end] != b"\n" or not equals or not key:
             raise UnsafeArchive("the archive has a PAX record whose length is wrong")
         yield key, value
         at = end

@@ -3,6 +3,7 @@
 A block is read for its own fields (``parse``); ``Before`` collects what extended headers say and applies it.
 """
 
+import functools
 import re
 import struct
 from typing import NamedTuple
@@ -24,6 +25,9 @@ _LATEST = 1 << 40
 _SECONDS = re.compile(rb"(-?)([0-9]{1,20})(?:\.([0-9]*))?\Z")
 _NAMESPACES = (b"user.", b"trusted.", b"security.", b"system.")
 """Linux has no other attributes; macOS' archives bring some."""
+
+_number = functools.lru_cache(4096)(number)
+"""For modes, owners and times, which many members share."""
 
 
 class Member(NamedTuple):
@@ -47,15 +51,14 @@ def parse(block: bytes) -> Member:
     (name, mode, uid, gid, size, mtime, stored, typeflag, link, magic, major, minor, prefix, tail) = _FIELDS.unpack(
         block
     )
-    expected = number(stored)
-    if expected != checksum(block) and expected != signed_checksum(block):
+    summed = checksum(block)
+    if stored != b"%06o\0 " % summed and number(stored) not in {summed, signed_checksum(block)}:
         raise UnsafeArchive("the archive has a header with a wrong checksum", hint="is the file a tar archive?")
     path = _text(name)
-    if magic[:6] == b"ustar\0":
+    if magic == b"ustar\x0000" and prefix[0]:
         if tail[8:] == b"tar\0":
             prefix = prefix[:131]  # star: its own times follow
-        if before := _text(prefix):
-            path = before + b"/" + path
+        path = _text(prefix) + b"/" + path
     size_value = number(size)
     if size_value < 0:
         raise UnsafeArchive("the archive has a member of negative size")
@@ -65,12 +68,12 @@ def parse(block: bytes) -> Member:
     return Member(
         path,
         typeflag,
-        number(mode) & 0o7777,
-        _checked_id(number(uid)),
-        _checked_id(number(gid)),
+        _number(mode) & 0o7777,
+        _checked_id(_number(uid)),
+        _checked_id(_number(gid)),
         0 if typeflag in HEADER_ONLY else size_value,
-        _checked_time(number(mtime)) * 1_000_000_000,
-        _text(link),
+        _checked_time(_number(mtime)) * 1_000_000_000,
+        _text(link) if link[0] else b"",
         _device(number(major), number(minor)) if is_device else (0, 0),
     )
 

@@ -34,7 +34,7 @@ _KINDS = {
 class Limits(NamedTuple):
     """What one archive may hold, far above what images do. ``headers`` counts all, also those that only describe."""
 
-    headers: int = 20_000_000
+    headers: int = 5_000_000
     content: int = 1 << 40
     """Bytes of all files together, sparse ones at their full size."""
 
@@ -206,30 +206,17 @@ def _entry(member: Member, content: _Content, *, whiteouts: bool) -> Entry | Non
         raise UnsafeArchive("the archive has a member in place of the root directory")
     if whiteouts and WHITEOUT_PREFIX in path and (marked := _whiteout(path)) is not path:
         return marked if isinstance(marked, Entry) else None
-    is_file = kind is Kind.FILE
-    return Entry(
-        path,
-        kind,
-        member.mode,
-        member.uid,
-        member.gid,
-        member.mtime_ns,
-        content.size if is_file else 0,
-        _link(kind, member.link),
-        member.device if kind in {Kind.CHAR, Kind.BLOCK} else None,
-        member.xattrs,
-        StreamSource(content.read) if is_file else None,
-    )
-
-
-def _link(kind: Kind, link: bytes) -> bytes | None:
-    match kind:
-        case Kind.SYMLINK:
-            return link
-        case Kind.HARDLINK:
-            return _clean(link)
-        case _:
-            return None
+    size, link, device, source = 0, None, None, None
+    if kind is Kind.FILE:
+        size, source = content.size, StreamSource(content.read)
+    elif kind is Kind.SYMLINK:
+        link = member.link
+    elif kind is Kind.HARDLINK:
+        link = _clean(member.link)
+    elif kind is Kind.CHAR or kind is Kind.BLOCK:
+        device = member.device
+    _, _, mode, uid, gid, _, mtime_ns, _, _, xattrs, _ = member
+    return Entry(path, kind, mode, uid, gid, mtime_ns, size, link, device, xattrs, source)
 
 
 def _clean(path: bytes) -> bytes:

@@ -55,7 +55,7 @@ def _split(path: bytes, what: str = "") -> tuple[bytes, bytes]:
         raise UnsafeArchive(f"{show(path[:80])}...{what} is {len(path)} bytes long; Linux allows {MAX_PATH}")
     if b".." in path and b".." in path.split(b"/"):
         raise UnsafeArchive(f"{show(path)}{what} leads out of the archive's root directory")
-    if path[:1] in b"/" or b"\0" in path:  # also true for an empty path
+    if path[:1] in b"/":  # also true for an empty path
         raise UnsafeArchive(f"{path[:80]!r}{what} is not a name inside the archive's root directory")
     directory, _, name = path.rpartition(b"/")
     if name in {b"", b"."}:
