@@ -51,9 +51,9 @@ class _Runner:
     def get(self) -> "NativeRunner":
         with self._lock:
             if self._runner is None:
-                from builder.sandbox.native import NativeRunner
+                from builder.sandbox.detect import open_runner
 
-                self._runner = NativeRunner()
+                self._runner = open_runner()
                 if self._stopped:
                     self._runner.cancel()
             return self._runner

@@ -157,10 +157,14 @@ class Exporter:
         while (job := self._jobs.get()) is not None:
             if self._aborted:
                 continue
+            what = f"layer {job.layer}"
+            self._reporter.phase("pack", True, what)
             try:
                 self._store.blob(job.layer, job.clamp, job.compression)
             except (PybuildError, OSError):
                 continue
+            finally:
+                self._reporter.phase("pack", False, what)
 
     def wait(self) -> None:
         """Until every offered layer is packed. Then their diff ids are known too, without packing them again."""

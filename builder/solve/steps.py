@@ -86,9 +86,11 @@ def _copy(node: Node, op: CopyOp | AddOp, given: StepInput, context: StepContext
         raise AssertionError(f"{node.title}: no selection")
     dest = context.store.tree(given.rootfs)
     now_ns = int(context.clock() * 1e9)
-    work = add_entries if isinstance(op, AddOp) else copy_entries
     with Phased(context, node, "pack"):
-        entries = work(op, given.selection, dest, now_ns)
+        if isinstance(op, AddOp):
+            entries = add_entries(op, given.selection, dest, now_ns)
+        else:
+            entries = copy_entries(op, given.selection, dest, now_ns)
         return context.store.add_layer(entries, given.rootfs)
 
 
