@@ -52,20 +52,18 @@ def identify(user: str, passwd: bytes, group: bytes) -> Identity:
     return Identity(uid, gid, groups, _home(uid, passwd))
 
 
-def owner(spec: str, passwd: bytes, group: bytes) -> tuple[int, int] | None:
-    """(uid, gid) of a ``--chown`` word, or of WORKDIR's current user; None when a name in it is unknown.
+def owner(spec: str, passwd: bytes, group: bytes) -> tuple[int, int]:
+    """(uid, gid) of a ``--chown`` word, or of WORKDIR's current user.
 
-    Unlike under USER, a lone uid is its own gid, ``name:`` has gid 0 and ``:gid`` has uid 0. Raises UserError for
-    ids out of range.
+    Unlike under USER, a lone uid is its own gid, ``name:`` has gid 0 and ``:gid`` has uid 0. Nor is an unknown name an
+    error: each half is looked up by itself, an unknown user is 0:0, and an unknown group leaves the user's own. Raises
+    UserError for ids out of range.
     """
     user_word, colon, group_word = spec.partition(":")
     uid = gid = 0
     if _is_number(user_word):
         uid = gid = _number(user_word)
-    elif user_word:
-        user = _find_user(user_word, passwd)
-        if user is None:
-            return None
+    elif user_word and (user := _find_user(user_word, passwd)) is not None:
         uid, gid = user.uid, user.gid
     if not colon:
         return uid, gid
@@ -76,7 +74,12 @@ def owner(spec: str, passwd: bytes, group: bytes) -> tuple[int, int] | None:
     except UserError:
         if _is_number(group_word):
             raise
-        return None
+        return uid, gid
+
+
+def has_names(spec: str) -> bool:
+    """Whether a part of ``user[:group]`` has to be looked up."""
+    return any(word and not _is_number(word) for word in spec.split(":", 1))
 
 
 def _user_ids(word: str, passwd: bytes) -> tuple[int, int, bytes | None]:

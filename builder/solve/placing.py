@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from builder.sandbox.users import UserError, owner
+from builder.sandbox.users import UserError, has_names, owner
 from layers.entry import Entry, Kind, parents
 from layers.errors import PybuildError
 from layers.tree import Tree, read_file, resolve
@@ -33,19 +33,19 @@ def encode(path: str) -> bytes:
 def find_owner(spec: str, tree: Tree) -> Owner:
     """(uid, gid) of a ``--chown`` word or a USER in the root filesystem ``tree``.
 
-    An unknown name is 0:0, as in BuildKit; on a root filesystem that is still empty it is an error there too.
+    An unknown name is as good as none, as in BuildKit; on a root filesystem that is still empty it is an error there
+    too.
     """
-    try:
-        found = owner(spec, _accounts(tree, b"etc/passwd"), _accounts(tree, b"etc/group"))
-    except UserError as error:
-        raise PybuildError(str(error), code="unknown-user") from error
-    if found is None and not tree.children(b""):
+    if has_names(spec) and not tree.children(b""):
         raise PybuildError(
             f"invalid user {spec!r}: the root filesystem is still empty, so it has no names",
             hint="use numbers",
             code="unknown-user",
         )
-    return found or (0, 0)
+    try:
+        return owner(spec, _accounts(tree, b"etc/passwd"), _accounts(tree, b"etc/group"))
+    except UserError as error:
+        raise PybuildError(str(error), code="unknown-user") from error
 
 
 def _accounts(tree: Tree, path: bytes) -> bytes:

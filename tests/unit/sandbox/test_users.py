@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builder.sandbox.spec import Identity
-from builder.sandbox.users import MAX_ID, UserError, identify, owner
+from builder.sandbox.users import MAX_ID, UserError, has_names, identify, owner
 
 PASSWD = b"""root:x:0:0:root:/root:/bin/sh
 daemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin
@@ -82,13 +82,24 @@ def test_who_cannot_be_found_is_named(user: str, unknown: str) -> None:
         (":audio", (0, 29)),
         ("app:audio", (1000, 29)),
         ("5:6", (5, 6)),
-        ("ghost", None),
-        ("app:ghosts", None),
+        ("ghost", (0, 0)),
+        ("ghost:audio", (0, 29)),
+        ("ghost:7", (0, 7)),
+        ("app:ghosts", (1000, 1001)),
+        ("1000:ghosts", (1000, 1000)),
         ("", (0, 0)),
     ],
 )
-def test_owner(spec: str, expected: tuple[int, int] | None) -> None:
+def test_owner(spec: str, expected: tuple[int, int]) -> None:
     assert owner(spec, PASSWD, GROUP) == expected
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [("5:6", False), ("", False), (":7", False), ("app", True), ("5:audio", True), (":audio", True)],
+)
+def test_has_names(spec: str, expected: bool) -> None:
+    assert has_names(spec) is expected
 
 
 def test_owner_refuses_ids_out_of_range() -> None:

@@ -350,7 +350,8 @@ def test_heredocs_are_files_of_now_and_come_last() -> None:
         ("www:", "33:0"),
         (":9", "0:9"),
         ("nobody", "0:0"),
-        ("www:none", "0:0"),
+        ("www:none", "33:34"),
+        ("nobody:staff", "0:50"),
     ],
 )
 def test_chown(spec: str, expected: str) -> None:
