@@ -165,20 +165,22 @@ def build(
             raise
         finally:
             runner.close()
-    now = clock()
-    done = [results[node.id] for node in prepared.plan.nodes.values() if node.id in results and not is_source(node)]
-    emit(
-        BuildFinished(
-            now,
-            result.image_id,
-            str(result.descriptor.digest) if result.descriptor is not None else None,
-            result.names,
-            now - started,
-            sum(step.cached != "no" for step in done),
-            len(done),
-        )
-    )
+    emit(_finished(prepared, results, result, clock() - started, clock()))
     return result
+
+
+def _finished(
+    prepared: _Prepared, results: Mapping[NodeId, StepResult], result: BuildResult, seconds: float, now: float
+) -> BuildFinished:
+    """Counts the steps that were run or found, those that nobody needed because what they lead to was found too."""
+    steps = [
+        results[node.id].cached if node.id in results else "recipe"
+        for node in prepared.plan.nodes.values()
+        if not is_source(node) and (node.id in results or prepared.known.record(node) is not None)
+    ]
+    digest = str(result.descriptor.digest) if result.descriptor is not None else None
+    cached = sum(how != "no" for how in steps)
+    return BuildFinished(now, result.image_id, digest, result.names, seconds, cached, len(steps))
 
 
 def _control(request: BuildRequest, cancelled: threading.Event, runner: _Runner) -> "Control":
