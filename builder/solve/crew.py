@@ -9,7 +9,7 @@ from builder.events import StepFailed, StepFinished, StepStarted
 from builder.plan.graph import AddOp, CopyOp, LocalOp, Node, NodeId, Plan, StepResult
 from builder.plan.keys import effective_key, rootfs_input, source_input
 from builder.plan.select import Selection, select
-from builder.solve.scheduler import Board
+from builder.solve.board import Board
 from builder.solve.stepcontext import Control
 from builder.solve.steps import Phased, StepInput, execute
 from layers.digest import CacheKey, Digest, Rootfs
