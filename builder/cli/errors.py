@@ -47,7 +47,8 @@ def as_fields(error: PybuildError) -> dict[str, Any]:
 def excerpt(source: bytes | None, span: Span) -> list[str]:
     """The lines of ``span`` marked with ``>``, some lines above them, and a caret below the first when it is known
     what is meant; nothing when the file is not at hand or has no such line."""
-    lines = [] if source is None else source.decode("utf-8", "replace").split("\n")
+    text = "" if source is None else source.decode("utf-8", "replace").removesuffix("\n")
+    lines = text.split("\n") if text else []
     first, last = span.first_line, min(max(span.last_line, span.first_line), len(lines))
     if not 1 <= first <= len(lines):
         return []
