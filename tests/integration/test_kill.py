@@ -24,12 +24,12 @@ import pytest
 
 from tests.conftest import FIXTURES, REPOSITORY
 from tests.support.peers import run
+from tests.support.processes import descendants, settle, wait_until_gone
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.needs_tool("busybox"), pytest.mark.slow]
 
 MOMENTS = int(os.environ.get("PYBUILD_KILL_MOMENTS", "60"))
 SEED = int(os.environ.get("PYBUILD_KILL_SEED", "20261122"))
-GRACE_S = 2.0
 LEAST_HITS = max(1, MOMENTS // 12)
 PARTS = ("unpack", "run", "pack", "output")
 EPOCH = "1700000000"
@@ -91,70 +91,6 @@ def parts_hit(log: Path) -> list[str]:
         if event.get("event") == "phase" and event["name"] in PARTS:
             under_way[event["name"]] += 1 if event["start"] else -1
     return [part for part in PARTS if under_way[part] > 0] or ["between"]
-
-
-SYNCER = b"layers.durability"
-"""The process that a *finished* build leaves behind on purpose: it waits for the disk and holds nothing else."""
-
-
-def leftovers(store: Path) -> list[str]:
-    """Processes and mounts that still know the store (a step's own mount namespace names it in its mountinfo)."""
-    found = []
-    needle = os.fsencode(store)
-    for process in Path("/proc").glob("[0-9]*"):
-        if int(process.name) == os.getpid():
-            continue
-        try:
-            if SYNCER in (process / "cmdline").read_bytes():
-                continue
-            for name in ("cmdline", "mountinfo"):
-                if needle in (process / name).read_bytes():
-                    found.append(f"{process.name} {name} {(process / 'cmdline').read_bytes()!r}")
-        except OSError:
-            continue
-    return found
-
-
-def settle(store: Path) -> None:
-    """Waits for the syncing process of a finished build, whose database must not be copied under its hands."""
-    deadline = time.monotonic() + 60
-    while syncing(store) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not syncing(store)
-
-
-def syncing(store: Path) -> bool:
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (process / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if SYNCER in words and os.fsencode(store) in words:
-            return True
-    return False
-
-
-def wait_until_gone(store: Path) -> None:
-    deadline = time.monotonic() + GRACE_S
-    while (left := leftovers(store)) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not left, left
-
-
-def descendants(parent: int) -> list[int]:
-    children: dict[int, list[int]] = {}
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            fields = (process / "stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        children.setdefault(int(fields[1]), []).append(int(process.name))
-    found, todo = [], [parent]
-    while todo:
-        below = children.get(todo.pop(), [])
-        found += below
-        todo += below
-    return found
 
 
 def kill(process: subprocess.Popen[bytes], *, everything: bool) -> None:
