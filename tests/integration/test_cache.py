@@ -168,7 +168,12 @@ CASES: dict[str, Case] = {
     "undeclared-build-arg": Case(HIT, HIT, args_after=("--build-arg", "NOBODY=1")),
     "proxy-build-arg": Case(HIT, HIT, args_after=("--build-arg", "HTTP_PROXY=http://127.0.0.1:1")),
     "arg-after-run": Case(HIT, HIT, after=BASE + "ARG A=1\n"),
-    "user": Case(HIT, MISS, before=between("RUN chmod 1777 /"), after=between("RUN chmod 1777 /\nUSER nobody")),
+    "user": Case(
+        HIT,
+        MISS,
+        before=between("RUN touch /out && chmod 666 /out"),
+        after=between("RUN touch /out && chmod 666 /out\nUSER nobody"),
+    ),
     "workdir-root": Case(HIT, HIT, after=between("WORKDIR /")),
     "workdir": Case(MISS, MISS, after=between("WORKDIR /elsewhere")),
     "shell-default": Case(HIT, HIT, after=between('SHELL ["/bin/sh", "-c"]')),
