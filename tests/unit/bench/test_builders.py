@@ -19,7 +19,7 @@ def test_timed_tells_what_a_command_used(tmp_path: Path) -> None:
 
 
 def test_a_command_that_fails_shows_the_end_of_what_it_said(tmp_path: Path) -> None:
-    work = "import sys; print('x' * 3000); sys.exit('no space left')"
+    work = "import sys; print('x' * 3000, flush=True); sys.exit('no space left')"
     with pytest.raises(BuildFailed, match=r"exit code 1\n[^!]*no space left") as caught:
         timed((sys.executable, "-c", work), tmp_path / "log", cwd=tmp_path)
     assert len(str(caught.value)) < 2500
