@@ -1,1 +1,1 @@
-"""pybuild's view of registries: names today, the distribution protocol later. Knows ``layers``, not ``builder``."""
+"""pybuild's view of registries: names, credentials and the distribution protocol. Knows ``layers``, not ``builder``."""
