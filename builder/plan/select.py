@@ -4,6 +4,7 @@ Rules: reference 1.10. A word is cut at the root of the tree; a link that is nam
 tree); a wildcard matches part by part; a literal that is not there is an error, a wildcard without a match is not.
 """
 
+import errno
 import hashlib
 import posixpath
 from collections.abc import Iterator, Sequence
@@ -108,7 +109,8 @@ def _resolved(word: str, path: bytes, tree: Tree, span: Span | None) -> bytes:
     try:
         return resolve(tree, path)
     except OSError as error:
-        raise PlanError(f"{word}: {error.strerror}", span=span, hint="its links lead in a circle") from error
+        hint = "its links lead in a circle" if error.errno == errno.ELOOP else None
+        raise PlanError(f"{word}: {error.strerror}", span=span, hint=hint) from error
 
 
 def _missing(word: str, path: bytes, tree: Tree, span: Span | None) -> PlanError:

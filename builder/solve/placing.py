@@ -1,5 +1,6 @@
 """Making directories and giving owners in a root filesystem that is only described, as COPY, ADD and WORKDIR do."""
 
+import errno
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -11,6 +12,8 @@ from layers.tree import Tree, read_file, resolve
 MAX_ACCOUNTS = 10 << 20
 """A passwd or group file larger than this is refused, as BuildKit refuses it (reference part L)."""
 
+_ACCOUNTS = (b"etc/passwd", b"etc/group")
+_CIRCLE = "its links lead in a circle"
 _SET_GID = 0o2000
 
 Owner = tuple[int, int]
@@ -43,9 +46,20 @@ def find_owner(spec: str, tree: Tree) -> Owner:
             code="unknown-user",
         )
     try:
-        return owner(spec, _accounts(tree, b"etc/passwd"), _accounts(tree, b"etc/group"))
+        passwd, group = (_accounts(tree, path) for path in _ACCOUNTS)
+        return owner(spec, passwd, group)
     except UserError as error:
         raise PybuildError(str(error), code="unknown-user") from error
+
+
+def can_find(spec: str, tree: Tree) -> bool:
+    """Whether ``find_owner`` has all it needs in ``tree``. Indexes of layers have the bytes of the two files of names
+    at their usual paths only: behind a link they are told to be there, but cannot be read."""
+    return not has_names(spec) or all(_is_readable(tree.lookup(resolve(tree, path))) for path in _ACCOUNTS)
+
+
+def _is_readable(entry: Entry | None) -> bool:
+    return entry is None or entry.kind is not Kind.FILE or not entry.size or entry.source is not None
 
 
 def _accounts(tree: Tree, path: bytes) -> bytes:
@@ -60,7 +74,7 @@ def destination(dest: str, tree: Tree) -> bytes:
     try:
         return resolve(tree, encode(dest))
     except OSError as error:
-        raise CannotPlace(f"{dest}: {error.strerror}", hint="its links lead in a circle") from error
+        raise CannotPlace(f"{dest}: {error.strerror}", hint=_CIRCLE if error.errno == errno.ELOOP else None) from error
 
 
 class NewDirectory(NamedTuple):

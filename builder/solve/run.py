@@ -44,12 +44,15 @@ class Tail:
 
 
 def account_file(tree: Tree, path: bytes) -> bytes:
-    """``etc/passwd`` or ``etc/group`` of a root filesystem, links followed inside of it; b"" when there is none."""
+    """``etc/passwd`` or ``etc/group`` of a root filesystem, links followed inside of it; b"" when there is none.
+
+    Raises ValueError for one that is too large.
+    """
     return read_file(tree, resolve(tree, path), MAX_ACCOUNTS) or b""
 
 
 def sandbox_spec(op: RunOp, workspace: Workspace, tree: Tree, host: HostFiles) -> SandboxSpec:
-    """Raises UserError for a USER that the root filesystem does not know."""
+    """Raises UserError for a USER that the root filesystem does not know, ValueError as ``account_file``."""
     identity = identify(op.user, account_file(tree, b"etc/passwd"), account_file(tree, b"etc/group"))
     names = {name for name, _ in op.env}
     env = op.env if "HOME" in names else (*op.env, ("HOME", identity.home))
@@ -107,6 +110,8 @@ def run_step(op: RunOp, span: Span | None, workspace: Workspace, tree: Tree, aro
             raise StepFailed(
                 f"USER of this step: {error}", span=span, hint="create the user in an earlier RUN, or give a number"
             ) from error
+        except ValueError as error:
+            raise StepFailed(f"USER of this step: {error}", span=span) from error
         outcome = around.runner.run(spec, collect)
         if outcome.error is not None:
             raise StepFailed(f'process "{command_text(op)}" could not be started: {outcome.error}', span=span)

@@ -11,11 +11,13 @@ from builder.plan.graph import AddOp, CopyOp, ImageOp, LocalOp, Node, RunOp, Scr
 from builder.plan.select import Selection
 from builder.solve.add import add_entries
 from builder.solve.copy import copy_entries
+from builder.solve.placing import can_find
 from builder.solve.run import Surroundings, run_step
 from builder.solve.stepcontext import StepContext
 from builder.solve.workdir import workdir_entries
 from layers.digest import LayerId, Rootfs
 from layers.errors import PybuildError, SourceChanged
+from layers.tree import Tree
 
 
 class Phased:
@@ -84,8 +86,8 @@ def _run(node: Node, op: RunOp, given: StepInput, context: StepContext) -> Layer
 def _copy(node: Node, op: CopyOp | AddOp, given: StepInput, context: StepContext) -> LayerId:
     if given.selection is None:
         raise AssertionError(f"{node.title}: no selection")
-    dest = context.store.tree(given.rootfs)
     now_ns = int(context.clock() * 1e9)
+    dest = _destination(given.rootfs, op.chown, context)
     with Phased(context, node, "pack"):
         if isinstance(op, AddOp):
             entries = add_entries(op, given.selection, dest, now_ns)
@@ -94,7 +96,13 @@ def _copy(node: Node, op: CopyOp | AddOp, given: StepInput, context: StepContext
         return context.store.add_layer(entries, given.rootfs)
 
 
+def _destination(rootfs: Rootfs, owner: str | None, context: StepContext) -> Tree:
+    """What is there before the step: described by indexes, unpacked only when the owner cannot be found otherwise."""
+    tree = context.store.tree(rootfs)
+    return tree if can_find(owner or "", tree) else context.store.tree(rootfs, contents=True)
+
+
 def _workdir(op: WorkdirOp, given: StepInput, context: StepContext) -> LayerId:
-    dest = context.store.tree(given.rootfs)
+    dest = _destination(given.rootfs, op.user, context)
     entries = workdir_entries(op, dest, int(context.clock() * 1e9))
     return context.store.add_layer(entries, given.rootfs)
