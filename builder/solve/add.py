@@ -4,9 +4,11 @@ A source is an archive when a tar header can be read from it, compressed or not,
 in their order, as Docker does: below links of the destination, a directory over a link replaces it.
 """
 
+import errno
 import hashlib
 import os
 import posixpath
+import stat
 from collections.abc import Callable, Iterator
 from typing import IO
 
@@ -26,6 +28,10 @@ _IN_MEMORY = 8 << 20
 
 _LARGE_FILES = "/var/tmp"  # noqa: S108 - only the directory: files in it have no name
 _CHUNK = 1 << 20
+
+_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+"""NONBLOCK: a file that became a FIFO since it was listed must not stop the build."""
+_CHANGED = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO})
 
 Reader = Callable[[int], bytes]
 
@@ -74,7 +80,17 @@ def is_archive(entry: Entry) -> bool:
 
 
 def _open(path: bytes) -> int:
-    return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    """Raises SourceChanged for what is no regular file any more."""
+    try:
+        descriptor = os.open(path, _FLAGS)
+    except OSError as error:
+        if error.errno in _CHANGED:
+            raise SourceChanged(path) from error
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise SourceChanged(path)
+    return descriptor
 
 
 def _only(selection: Selection, root: Root) -> Selection:
