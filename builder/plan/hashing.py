@@ -78,6 +78,8 @@ def hash_file(path: bytes, key: StatKey) -> bytes:
         if digest is None or stat_key(os.fstat(descriptor)) != key:
             raise SourceChanged(path)
         return digest
+    except IsADirectoryError as error:
+        raise SourceChanged(path) from error
     finally:
         os.close(descriptor)
 
