@@ -87,18 +87,32 @@ class Lease:
         with self._lock:
             new = [line for line in dict.fromkeys(lines) if line not in self._held]
             if new:
-                os.write(self._descriptor, "".join(f"{line}\n" for line in new).encode())
+                self._write("".join(f"{line}\n" for line in new).encode())
                 self._held.update(new)
+
+    def _write(self, lines: bytes) -> None:
+        """All of them or none: half a line would be read as something else, and what it names would not be held."""
+        start = os.fstat(self._descriptor).st_size
+        try:
+            while lines:
+                lines = lines[os.write(self._descriptor, lines) :]
+        except OSError:
+            os.ftruncate(self._descriptor, start)
+            raise
 
     def release(self) -> None:
         """Removes the lease's directory, then the lease."""
-        if self._descriptor < 0:
+        with self._lock:
+            # A thread that is late must not write to what gets the descriptor's number next.
+            descriptor, self._descriptor = self._descriptor, -1
+        if descriptor < 0:
             return
-        if self._made:
-            remove_tree(self.directory)
-        os.unlink(self._path)
-        os.close(self._descriptor)
-        self._descriptor = -1
+        try:
+            if self._made:
+                remove_tree(self.directory)
+            os.unlink(self._path)
+        finally:
+            os.close(descriptor)
 
 
 def _create(leases: str) -> tuple[str, int]:

@@ -75,14 +75,28 @@ class Packer:
         context.hold(below)
         if not context.blobs.has(blob.digest):
             raise NotInStore(f"blob {blob.digest} of layer {diff_id} is not in the store")
-        kind = self._kind(diff_id, blob.digest)
+        record = BlobRecord(self._kind(diff_id, blob.digest), 0, "", blob.digest, blob.size)
+        verified = self._verified(diff_id, record)
         with context.placing():
             layer = context.layers.imported(diff_id, below)
             if layer is None:
                 layer = context.layers.add(below, imported=diff_id)
-            context.layers.add_blob(diff_id, BlobRecord(kind, 0, "", blob.digest, blob.size))
+            if verified:
+                context.layers.forget_foreign_blobs(diff_id)
+            context.layers.add_blob(diff_id, record)
             context.lease.hold_layers((layer,))
         return layer
+
+    def _verified(self, diff_id: DiffId, record: BlobRecord) -> bool:
+        """Whether the blob was read and is the layer's. It is read only where others are known: a false one must not
+        take the place of a true one, of an image that has nothing to do with this one; nor one be used instead."""
+        context = self._context
+        rivals = [blob for blob in context.layers.blobs(diff_id) if blob.digest != record.digest]
+        if not rivals or record.kind == "none":
+            return False
+        with TarStream(context.blobs.open(record.digest, record.size), record, diff_id) as stream:
+            stream.drain()
+        return True
 
     def _kind(self, diff_id: DiffId, digest: BlobDigest) -> str:
         """By the bytes: media types have been seen to lie. An archive is uncompressed only if its digest says so."""
@@ -151,11 +165,13 @@ class Packer:
         return TarStream(self._context.blobs.open(blob.digest, blob.size), blob, packing.diff_id, progress)
 
     def _compressed(self, diff_id: DiffId, compression: "Compression") -> BlobRecord | None:
-        """A stored blob of this compression. One by another library or version will do: blobs are never made again."""
+        """A stored blob of this compression. One by another library or version will do: blobs are never made again.
+        But no foreign one, which nobody may have read yet."""
         same = [
             blob
             for blob in self._context.layers.blobs(diff_id)
-            if blob.kind == compression.kind and (blob.level == compression.level or blob.kind == "none")
+            if blob.kind == compression.kind
+            and ((blob.writer and blob.level == compression.level) or blob.kind == "none")
         ]
         return self._present(same)
 

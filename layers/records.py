@@ -208,6 +208,10 @@ class LayerRecords:
             (str(diff_id), blob.kind, blob.level, blob.writer, str(blob.digest), blob.size),
         )
 
+    def forget_foreign_blobs(self, diff_id: DiffId) -> None:
+        """Those that came with images."""
+        self._database.write("DELETE FROM blobs WHERE diff_id = ? AND writer = ''", (str(diff_id),))
+
     def blob_digests(self) -> set[BlobDigest]:
         rows = self._database.all("SELECT DISTINCT digest FROM blobs")
         return {BlobDigest(Digest.parse(row[0])) for row in rows}

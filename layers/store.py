@@ -179,7 +179,8 @@ class Store:
         return self._packer().add_layer(entries, below, compression, progress)
 
     def import_layer(self, diff_id: DiffId, blob: "Descriptor", below: Rootfs) -> LayerId:
-        """A layer of an image from outside, whose blob is in ``blobs``. Its diff id is verified when it is first read.
+        """A layer of an image from outside, whose blob is in ``blobs``. Its diff id is verified when it is first read,
+        or at once when the store has another blob of that diff id.
 
         Raises NotInStore without the blob, IntegrityError when the blob cannot have that diff id.
         """

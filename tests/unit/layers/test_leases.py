@@ -1,3 +1,4 @@
+import errno
 import fcntl
 import os
 import subprocess
@@ -51,6 +52,45 @@ def test_release_removes_what_is_unfinished_and_may_be_repeated(root: Path) -> N
     lease.release()
     lease.release()
     assert names(root / "tmp") == []
+
+
+def test_half_a_line_is_never_left(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lease = take(root)
+    lease.hold_layers((LayerId(1),))
+    write = os.write
+    room = [9]
+
+    def full(descriptor: int, data: bytes) -> int:
+        size = min(len(data), room[0])
+        room[0] -= size
+        if not size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(descriptor, data[:size])
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
+        patch.setattr(os, "write", full)
+        lease.hold_layers((LayerId(2), LayerId(333)))
+    assert held(str(root / "leases")).layers == {1}
+    lease.hold_layers((LayerId(2),))
+    assert held(str(root / "leases")).layers == {1, 2}
+    lease.release()
+
+
+def test_a_short_write_is_continued(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lease = take(root)
+    write = os.write
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:3]))
+        lease.hold_layers((LayerId(12), LayerId(333)))
+    assert held(str(root / "leases")).layers == {12, 333}
+    lease.release()
+
+
+def test_a_released_lease_holds_nothing_more(root: Path) -> None:
+    lease = take(root)
+    lease.release()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        lease.hold_layers((LayerId(1),))
 
 
 def test_temporary_paths_differ(root: Path) -> None:

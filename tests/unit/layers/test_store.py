@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from layers import media
 from layers.compress import NONE, Compression, open_reader
@@ -18,6 +19,7 @@ from layers.errors import IntegrityError, NotInStore, SourceChanged, StoreError,
 from layers.image import Descriptor
 from layers.schema import Database
 from layers.store import Store, StoredImage
+from layers.tarfmt import write_tar
 from layers.unpack import unpack
 from tests.unit.layers.conftest import Clock
 
@@ -57,6 +59,13 @@ def make_tar(*names: str) -> bytes:
             member = tarfile.TarInfo(name)
             member.size = len(name)
             archive.addfile(member, io.BytesIO(name.encode()))
+    return buffer.getvalue()
+
+
+def packed(*entries: Entry) -> bytes:
+    """Their tar, without a store that remembers it."""
+    buffer = io.BytesIO()
+    write_tar(entries, buffer.write)
     return buffer.getvalue()
 
 
@@ -183,6 +192,35 @@ def test_import(store: Store, compressed: bool) -> None:
     assert store.check() == []
 
 
+def test_a_false_blob_does_not_take_the_place_of_a_true_one(store: Store) -> None:
+    data = make_tar("a")
+    true = put(store, gzip.compress(data), media.OCI_LAYER_GZIP)
+    layer = store.import_layer(diff(data), true, ())
+    for blob in (gzip.compress(make_tar("lie")), zstandard.compress(make_tar("lie"))):
+        with pytest.raises(IntegrityError, match="its image says"):
+            store.import_layer(diff(data), put(store, blob), (add(store),))
+        assert store.blob(layer, None, GZIP).digest == true.digest
+        assert tar_of(store, layer) == data
+
+
+def test_a_true_blob_takes_the_place_of_a_false_one(store: Store) -> None:
+    data = make_tar("a")
+    store.import_layer(diff(data), put(store, zstandard.compress(make_tar("lie"))), ())
+    true = put(store, gzip.compress(data), media.OCI_LAYER_GZIP)
+    layer = store.import_layer(diff(data), true, ())
+    assert store.blob(layer, None, GZIP).digest == true.digest
+    assert tar_of(store, layer) == data
+
+
+def test_a_foreign_blob_is_never_taken_for_one_of_ours(store: Store) -> None:
+    data = packed(file(b"f", b"data"))
+    store.import_layer(diff(data), put(store, gzip.compress(make_tar("lie"))), ())
+    ours = store.blob(add(store, file(b"f", b"data")), None, Compression("gzip", 0))
+    with store.blobs.open(ours.digest) as reader:
+        read = open_reader(reader.read)
+        assert b"".join(iter(lambda: read(1000), b"")) == data
+
+
 def test_a_layer_without_its_blob_cannot_be_imported(store: Store) -> None:
     with pytest.raises(NotInStore, match="blob"):
         store.import_layer(diff(b""), Descriptor(media.OCI_LAYER, BlobDigest(Digest.of(b"x")), 1), ())
@@ -206,8 +244,7 @@ def test_a_false_diff_id_is_found_out_when_the_layer_is_read(store: Store, conte
 
 
 def test_our_layer_is_never_taken_for_an_unverified_one(store: Store) -> None:
-    layer = add(store, file(b"f", b"truth"))
-    data = tar_of(store, layer)
+    data = packed(file(b"f", b"truth"))
     other = add(store, file(b"g"))
     lie = store.import_layer(diff(data), put(store, gzip.compress(make_tar("lie"))), (other,))
     assert add(store, file(b"f", b"truth"), below=(other,)) != lie
