@@ -7,21 +7,24 @@ ended by a sync flush, so that pieces can be made side by side; a piece that doe
 """
 
 import struct
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
-from layers.errors import IntegrityError, PybuildError
+from layers.errors import PybuildError
+from layers.inflate import Codec, Reader, feed_stdlib, feed_zlib, feed_zstd, inflate
 from layers.threads import Data, OrderedMap, processors
 
 PIECE = 1 << 20
 _WINDOW = 32 << 10
 _STORED_MAX = 0xFFFF
 _PROBE = 16 << 10
-_ZSTD_PIECE = 2 << 10
-"""A zstd block of 4 bytes can hold 128 KiB (RFC 8878, 3.1.1.2), and the library offers no limit to what one call
-gives: by 2 KiB at a time no call makes more than 64 MiB."""
 _XZ_MEMORY = 256 << 20
 """Bytes a decompressor may take; xz -9 needs 65 MiB."""
+
+
+_ZSTD_JOB = 2 << 20
+"""What one worker compresses at a time. The library's own 8 MiB take 220 MiB of memory with eight workers, this 80,
+and let layers of a few MiB use more than one; the output grows by 0.1 %."""
 
 
 class Compression(NamedTuple):
@@ -66,7 +69,7 @@ def writer_id(compression: Compression) -> str:
         case "zstd":
             import zstandard
 
-            return f"zstd {'.'.join(map(str, zstandard.ZSTD_VERSION))}"
+            return f"zstd {'.'.join(map(str, zstandard.ZSTD_VERSION))}, jobs 1"
         case _:
             return "none"
 
@@ -202,11 +205,15 @@ class _ZstdWriter:
     def __init__(self, write: Callable[[Data], object], level: int) -> None:
         import zstandard
 
-        compressor = zstandard.ZstdCompressor(
-            level=level, threads=max(1, min(processors(), 8)), write_checksum=True, write_content_size=False
+        parameters = zstandard.ZstdCompressionParameters.from_level(
+            level,
+            threads=max(1, min(processors(), 8)),
+            job_size=_ZSTD_JOB,
+            write_checksum=True,
+            write_content_size=False,
         )
         self._write = write
-        self._stream = compressor.compressobj()
+        self._stream = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
 
     def write(self, data: Data) -> None:
         if made := self._stream.compress(data):
@@ -254,125 +261,26 @@ def open_reader(read: Callable[[int], bytes]) -> Callable[[int], bytes]:
         data, first = first[:size], first[size:]
         return data
 
-    return read_all if kind == "none" else _Reader(_inflate(kind, read_all)).read
+    return read_all if kind == "none" else Reader(inflate(kind, _codec(kind), read_all)).read
 
 
-class _Reader:
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces = pieces
-        self._data = b""
-        self._at = 0
-
-    def read(self, size: int) -> bytes:
-        while self._at >= len(self._data):
-            piece = next(self._pieces, None)
-            if piece is None:
-                return b""
-            self._data, self._at = piece, 0
-        if self._at == 0 and size >= len(self._data):
-            data, self._data = self._data, b""
-            return data
-        data = self._data[self._at : self._at + size]
-        self._at += len(data)
-        return data
-
-
-_FEED = 128 << 10
-_Feed = Callable[[Any, bytes], Generator[bytes, None, bytes | None]]
-"""Feeds data to a decompressor of one member and yields what comes out; gives what follows the member, or None."""
-
-
-def _feed_zlib(member: Any, data: bytes) -> Generator[bytes, None, bytes | None]:
-    while True:
-        made = member.decompress(data, PIECE)
-        if made:
-            yield made
-        if member.eof:
-            return bytes(member.unused_data)
-        data = member.unconsumed_tail
-        if not data and len(made) < PIECE:
-            return None
-
-
-def _feed_stdlib(member: Any, data: bytes) -> Generator[bytes, None, bytes | None]:
-    while True:
-        made = member.decompress(data, PIECE)
-        if made:
-            yield made
-        if member.eof:
-            return bytes(member.unused_data)
-        if member.needs_input:
-            return None
-        data = b""
-
-
-def _feed_zstd(member: Any, data: bytes) -> Generator[bytes, None, bytes | None]:
-    parts: list[bytes] = []
-    waiting = 0
-    for start in range(0, len(data), _ZSTD_PIECE):
-        made = member.decompress(data[start : start + _ZSTD_PIECE])
-        parts.append(made)
-        waiting += len(made)
-        if member.eof:
-            yield b"".join(parts)
-            return bytes(member.unused_data) + data[start + _ZSTD_PIECE :]
-        if waiting > PIECE // 4:
-            yield b"".join(parts)
-            parts, waiting = [], 0
-    yield b"".join(parts)
-    return None
-
-
-class _Codec(NamedTuple):
-    start: Callable[[], Any]
-    feed: _Feed
-    errors: tuple[Any, ...]
-    """Classes; Any because zstandard's stub says instance."""
-    padded: bool
-    """Zero bytes may follow a member (gzip's manual, "Padding"; xz file format, 2.2)."""
-
-
-def _codec(kind: str) -> _Codec:
+def _codec(kind: str) -> Codec:
     match kind:
         case "gzip":
             from zlib_ng import zlib_ng
 
-            return _Codec(lambda: zlib_ng.decompressobj(16 + zlib_ng.MAX_WBITS), _feed_zlib, (zlib_ng.error,), True)
+            return Codec(lambda: zlib_ng.decompressobj(16 + zlib_ng.MAX_WBITS), feed_zlib, (zlib_ng.error,), True)
         case "zstd":
             import zstandard
 
-            return _Codec(zstandard.ZstdDecompressor().decompressobj, _feed_zstd, (zstandard.ZstdError,), False)
+            return Codec(zstandard.ZstdDecompressor().decompressobj, feed_zstd, (zstandard.ZstdError,), False)
         case "bzip2":
             import bz2
 
-            return _Codec(bz2.BZ2Decompressor, _feed_stdlib, (OSError, ValueError), False)
+            return Codec(bz2.BZ2Decompressor, feed_stdlib, (OSError, ValueError), False)
         case _:
             import lzma
 
-            return _Codec(
-                lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, _XZ_MEMORY), _feed_stdlib, (lzma.LZMAError,), True
+            return Codec(
+                lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, _XZ_MEMORY), feed_stdlib, (lzma.LZMAError,), True
             )
-
-
-def _inflate(kind: str, read: Callable[[int], bytes]) -> Iterator[bytes]:
-    """The plain bytes of all members of a stream, in pieces."""
-    codec = _codec(kind)
-    data = read(_FEED)
-    while data:
-        member = codec.start()
-        rest = yield from _guarded(kind, codec, member, data)
-        while rest is None:
-            data = read(_FEED)
-            if not data:
-                raise IntegrityError(f"the {kind} stream is truncated")
-            rest = yield from _guarded(kind, codec, member, data)
-        data = rest or read(_FEED)
-        while codec.padded and data and not (data := data.lstrip(b"\0")):
-            data = read(_FEED)
-
-
-def _guarded(kind: str, codec: _Codec, member: Any, data: bytes) -> Generator[bytes, None, bytes | None]:
-    try:
-        return (yield from codec.feed(member, data))
-    except codec.errors as error:
-        raise IntegrityError(f"the {kind} stream is corrupt: {error}") from error

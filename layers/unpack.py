@@ -256,11 +256,11 @@ def _write_all(fd: int, data: bytes | memoryview) -> None:
 def _write_sparse(fd: int, chunk: bytes) -> None:
     start = 0
     for at in range(0, len(chunk), _HOLE):
-        if not chunk[at] and chunk[at : at + _HOLE] == _ZEROS:
+        if not chunk[at] and _ZEROS.startswith(piece := chunk[at : at + _HOLE]):
             if at > start:
                 _write_all(fd, memoryview(chunk)[start:at])
-            os.lseek(fd, _HOLE, os.SEEK_CUR)
-            start = at + _HOLE
+            os.lseek(fd, len(piece), os.SEEK_CUR)
+            start = at + len(piece)
     if start < len(chunk):
         _write_all(fd, memoryview(chunk)[start:])
 

@@ -26,6 +26,7 @@ RANKS: tuple[tuple[str, ...], ...] = (
         "layers.compress",
         "layers.content",
         "layers.threads",
+        "layers.inflate",
         "layers.tarheader",
         "layers.tarmeta",
         "layers.tarsparse",

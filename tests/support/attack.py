@@ -18,6 +18,9 @@ from layers.unpack import unpack
 from tests.support.rawtar import END
 from tests.support.trees import Content, MemoryTree
 
+EVIL = b"evil"
+WRITTEN = "file 644 0:0 evil"
+"""``show`` of a file with EVIL in it."""
 SECRET = b"nobody may read or write this"
 Shown = dict[bytes, str]
 
@@ -36,6 +39,16 @@ class Attack(NamedTuple):
     below: Mapping[str, Content] | None = None
     limits: Limits = LIMITS
     end: bytes = END
+
+
+def archive_of(members: bytes) -> Callable[[bytes], bytes]:
+    """Members that don't depend on what is outside."""
+    return lambda _: members
+
+
+def tree_of(tree: Mapping[bytes, str]) -> Callable[[bytes], Mapping[bytes, str]]:
+    """The same of a tree."""
+    return lambda _: tree
 
 
 def run(attack: Attack, directory: Path) -> None:
