@@ -65,8 +65,10 @@ class _Runner:
                 self._runner.cancel()
 
     def close(self) -> None:
-        if self._runner is not None:
-            self._runner.close()
+        with self._lock:
+            runner, self._runner = self._runner, None
+        if runner is not None:
+            runner.close()
 
 
 class _Bench(NamedTuple):
@@ -159,6 +161,7 @@ def build(
             context = StepContext(store, runner.get, host, prepared.contexts, emit, clock)
             control = _control(request, cancelled or threading.Event(), runner)
             results = solve(prepared.plan, prepared.known, context, exporter, control)
+            runner.close()
             result = _finish(bench, prepared.plan, results, exporter)
         except BaseException:
             exporter.abort()
@@ -206,9 +209,11 @@ def _finish(bench: _Bench, plan: Plan, results: Mapping[NodeId, StepResult], exp
     could not be written."""
     request, store, _, clock = bench
     base = plan.nodes[plan.base].op
-    rootfs = results[plan.target].rootfs
-    inherited = base.clamps if isinstance(base, ImageOp) else ()
-    clamps = (*inherited, *(plan.epoch,) * (len(rootfs) - len(inherited)))
+    below, inherited = (base.rootfs, base.clamps) if isinstance(base, ImageOp) else ((), ())
+    # A cached step may stand on other layers that pack to the same diff ids, with other clamps: those of the base as it
+    # was before it was loaded again.
+    above = results[plan.target].rootfs[len(below) :]
+    rootfs, clamps = below + above, (*inherited, *(plan.epoch,) * len(above))
     exporter.wait()
     diff_ids = [store.diff_id(layer, clamp) for layer, clamp in zip(rootfs, clamps, strict=True)]
     finished = {node: results[node].finished for node in plan.layers}

@@ -8,7 +8,6 @@ import contextlib
 import errno
 import fcntl
 import os
-import secrets
 from collections.abc import Callable, Iterator
 
 from layers.leases import remove_tree
@@ -21,7 +20,7 @@ Write = Callable[[bytes | memoryview], object]
 
 def hidden(directory: str) -> str:
     """A new path in ``directory`` that ``sweep`` knows."""
-    return os.path.join(directory, _PREFIX + secrets.token_hex(8))
+    return os.path.join(directory, _PREFIX + os.urandom(8).hex())
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from builder.errors import Cancelled
 from builder.events import StepFailed, StepFinished, StepStarted
-from builder.plan.graph import AddOp, CopyOp, LocalOp, Node, NodeId, Plan, StepResult
+from builder.plan.graph import AddOp, CopyOp, LocalOp, Node, NodeId, Plan, RunOp, StepResult
 from builder.plan.keys import effective_key, rootfs_input, source_input
 from builder.plan.select import Selection, select
 from builder.solve.board import Board
@@ -62,7 +62,10 @@ def work(board: Board, left: list[NodeId], control: Control) -> None:
     queue = ReadyQueue(board.plan, left)
     running: dict[Future[StepResult], NodeId] = {}
     failure: BaseException | None = None
-    with ThreadPoolExecutor(max_workers=control.jobs, thread_name_prefix="step") as pool:
+    with ThreadPoolExecutor(max_workers=control.jobs + 1, thread_name_prefix="step") as pool:
+        if any(isinstance(board.plan.nodes[node].op, RunOp) for node in left):
+            # The sandbox gets ready while the first RUN's layers are unpacked; what it may fail with, that RUN says.
+            pool.submit(board.context.runner)
         while running or (queue and failure is None):
             while queue and len(running) < control.jobs and failure is None:
                 node = queue.pop()
