@@ -7,15 +7,17 @@ gives the flattened file system, the config and the history.
 import gzip
 import hashlib
 import io
+import itertools
 import json
 import lzma
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 
 class Node(NamedTuple):
-    """``links``: the sorted other names of a hard-linked file within its layer; ``content``: sha256 of a file."""
+    """``links``: the sorted other names of a hard-linked file; ``content``: a short text itself, else the sha256."""
 
     kind: str
     mode: int
@@ -65,6 +67,8 @@ def _image(archive: tarfile.TarFile) -> tuple[dict[str, Any], list[bytes]]:
     return json.loads(blob(document["config"])), [_plain(blob(layer)) for layer in document["layers"] or ()]
 
 
+SHORT_BYTES = 400
+
 _KINDS = {
     tarfile.REGTYPE: "file",
     tarfile.AREGTYPE: "file",
@@ -81,7 +85,7 @@ def _node(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Node:
     if member.isreg():
         file = tar.extractfile(member)
         assert file is not None
-        content = hashlib.sha256(file.read()).hexdigest()
+        content = _content(file.read())
     xattrs = tuple(
         sorted(
             (key.removeprefix("SCHILY.xattr."), value.encode("utf-8", "surrogateescape").hex())
@@ -105,7 +109,20 @@ def _node(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Node:
     )
 
 
-def _remove(files: dict[str, Node], path: str) -> None:
+def _content(data: bytes) -> str:
+    if len(data) <= SHORT_BYTES and data.isascii() and b"\0" not in data:
+        return repr(data.decode())
+    return hashlib.sha256(data).hexdigest()
+
+
+class _Inode(NamedTuple):
+    """A node and its identity: hard links share the number."""
+
+    number: int
+    node: Node
+
+
+def _remove(files: dict[str, _Inode], path: str) -> None:
     for name in [name for name in files if name == path or name.startswith(path + "/")]:
         del files[name]
 
@@ -114,7 +131,7 @@ def _path(member: tarfile.TarInfo) -> str:
     return member.name.removeprefix("./").strip("/")
 
 
-def _delete(files: dict[str, Node], members: list[tarfile.TarInfo]) -> None:
+def _delete(files: dict[str, _Inode], members: list[tarfile.TarInfo]) -> None:
     """What a layer's whiteouts take away from the layers below."""
     for member in members:
         head, _, name = _path(member).rpartition("/")
@@ -125,15 +142,8 @@ def _delete(files: dict[str, Node], members: list[tarfile.TarInfo]) -> None:
             _remove(files, f"{head}/{name[4:]}".lstrip("/"))
 
 
-def _link_groups(files: dict[str, Node], groups: dict[str, set[str]]) -> None:
-    for names in groups.values():
-        for name in names & set(files):
-            files[name] = files[name]._replace(links=tuple(sorted(names - {name})))
-
-
-def _apply(files: dict[str, Node], layer: bytes) -> None:
+def _apply(files: dict[str, _Inode], layer: bytes, numbers: Iterator[int]) -> None:
     """One layer over what is there (image-spec layer.md): deletions first, then what it holds."""
-    groups: dict[str, set[str]] = {}
     with tarfile.open(fileobj=io.BytesIO(layer), errors="surrogateescape") as tar:
         members = tar.getmembers()
         _delete(files, members)
@@ -142,22 +152,29 @@ def _apply(files: dict[str, Node], layer: bytes) -> None:
             if path in {"", "."} or path.rpartition("/")[2].startswith(".wh."):
                 continue
             if member.islnk():
-                first = member.linkname.removeprefix("./").strip("/")
-                groups.setdefault(first, {first}).add(path)
+                inode = files[member.linkname.removeprefix("./").strip("/")]
+            else:
+                inode = _Inode(next(numbers), _node(tar, member))
+            if not (inode.node.kind == "dir" and path in files and files[path].node.kind == "dir"):
                 _remove(files, path)
-                files[path] = files[first]
-                continue
-            node = _node(tar, member)
-            if not (node.kind == "dir" and path in files and files[path].kind == "dir"):
-                _remove(files, path)
-            files[path] = node
-    _link_groups(files, groups)
+            files[path] = inode
+
+
+def _linked(files: dict[str, _Inode]) -> dict[str, Node]:
+    groups: dict[int, list[str]] = {}
+    for path, inode in files.items():
+        groups.setdefault(inode.number, []).append(path)
+    return {
+        path: inode.node._replace(links=tuple(sorted(set(groups[inode.number]) - {path})))
+        for path, inode in files.items()
+    }
 
 
 def flatten(path: Path) -> Flat:
     with tarfile.open(path) as archive:
         config, layers = _image(archive)
-    files: dict[str, Node] = {}
+    files: dict[str, _Inode] = {}
+    numbers = itertools.count()
     for layer in layers:
-        _apply(files, layer)
-    return Flat(files, config, len(layers))
+        _apply(files, layer, numbers)
+    return Flat(_linked(files), config, len(layers))

@@ -1,6 +1,7 @@
 """Other builders, run for comparison: Debian's docker.io (BuildKit inside its daemon) and buildah.
 
-Everything they make lies below one directory that the caller removes; nothing of the host's own daemons is used.
+Everything they make lies below one directory that the caller removes. They run in mount, pid and network namespaces of
+their own, which end with this process however it ends: no process, mount or interface of theirs can stay behind.
 """
 
 import os
@@ -8,11 +9,13 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 DOCKER = "/usr/bin/docker"
 TIMEOUT_S = 300
+STARTUP_S = 60
+NAMESPACES = ("unshare", "--mount", "--pid", "--net", "--fork", "--kill-child", "--mount-proc")
 
 
 def run(*command: str | Path, env: dict[str, str] | None = None, cwd: Path | None = None) -> str:
@@ -33,7 +36,7 @@ def run(*command: str | Path, env: dict[str, str] | None = None, cwd: Path | Non
 
 
 class Docker:
-    """A dockerd of its own."""
+    """A dockerd of its own. RUN has no network: no case needs one, and a bridge costs a second a step."""
 
     name = "docker"
 
@@ -48,81 +51,88 @@ class Docker:
         run("skopeo", "copy", f"oci:{layout}", f"docker-archive:{archive}:{name}:latest")
         self.command("load", "-i", archive)
 
-    def build(self, context: Path, archive: Path) -> None:
+    def build(self, context: Path, archive: Path, *flags: str) -> None:
         tag = f"parity-{archive.stem}".lower()
-        self.command("build", "-q", "-t", tag, context)
+        self.command("build", "--network", "none", "-q", *flags, "-t", tag, context)
         self.command("save", "-o", archive, tag)
         self.command("rmi", tag)
 
 
 @contextmanager
 def dockerd(directory: Path) -> Iterator[Docker]:
-    """Starts dockerd with its data, sockets and log below ``directory``; ends it and its containerd afterwards."""
+    """Starts dockerd with its data, sockets and log below ``directory``; ends it and its containerd afterwards.
+
+    The first process of its pid namespace is a shell that waits for its input to close, which happens when the caller
+    is done or dies; the kernel then kills all others. The cgroups they leave are empty directories.
+    """
     directory.mkdir(parents=True, exist_ok=True)
-    socket = directory / "d.sock"
-    log = (directory / "dockerd.log").open("wb")
-    process = subprocess.Popen(
-        [
-            *("dockerd", "--data-root", str(directory / "data"), "--exec-root", str(directory / "exec")),
-            *("-H", f"unix://{socket}", "--pidfile", str(directory / "pid"), "--default-cgroupns-mode", "host"),
-        ],
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        stdin=subprocess.DEVNULL,
-    )
+    socket, cgroup = directory / "d.sock", f"parity-{os.getpid()}"
+    with (directory / "dockerd.log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                *(*NAMESPACES, "sh", "-ec", 'mount -t tmpfs tmpfs /run; "$@" </dev/null & read -r _', "sh"),
+                *("dockerd", "--data-root", str(directory / "data"), "--exec-root", str(directory / "exec")),
+                *("-H", f"unix://{socket}", "--pidfile", str(directory / "pid"), "--cgroup-parent", cgroup),
+                *("--bridge", "none", "--iptables=false", "--default-cgroupns-mode", "host"),
+            ],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.PIPE,
+        )
     try:
         docker = Docker(socket)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + STARTUP_S
         while subprocess.run([DOCKER, "-H", docker.host, "info"], check=False, capture_output=True).returncode:
-            assert process.poll() is None and time.monotonic() < deadline, (directory / "dockerd.log").read_text()[
-                -3000:
-            ]
-            time.sleep(0.2)
+            log_end = (directory / "dockerd.log").read_text()[-3000:]
+            assert process.poll() is None and time.monotonic() < deadline, log_end
+            time.sleep(0.1)
         yield docker
     finally:
-        process.terminate()
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        log.close()
+        assert process.stdin is not None
+        process.stdin.close()
+        process.wait(STARTUP_S)
+        remove_cgroups(cgroup)
+
+
+def remove_cgroups(name: str) -> None:
+    """The empty cgroups ``name``, with those below, in every hierarchy (v1: one a controller; v2: at the top)."""
+    top = Path("/sys/fs/cgroup")
+    for cgroup in (top / name, *top.glob(f"*/{name}")):
+        _remove_cgroup(cgroup)
+
+
+def _remove_cgroup(top: Path) -> None:
+    for directory, _, _ in os.walk(top, topdown=False):
+        with suppress(OSError):  # one that a dying process is still in; it stays, empty
+            Path(directory).rmdir()
 
 
 class Buildah:
     name = "buildah"
 
     def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        directory.mkdir(parents=True)
         self._storage = ("--root", str(directory / "root"), "--runroot", str(directory / "run"))
 
     def command(self, *arguments: str | Path) -> str:
-        return run("buildah", *self._storage, *arguments)
+        return run(
+            *("setpriv", "--pdeathsig", "KILL", *NAMESPACES, "buildah", *self._storage, *arguments),
+            env={"TMPDIR": str(self._directory)},
+        )
 
     def load(self, layout: Path, name: str, scratch: Path) -> None:
         archive = scratch / f"{name}.buildah.tar"
         run("skopeo", "copy", f"oci:{layout}", f"docker-archive:{archive}:docker.io/library/{name}:latest")
-        self.command("pull", f"docker-archive:{archive}")
+        self.command("pull", "-q", f"docker-archive:{archive}")
 
-    def build(self, context: Path, archive: Path) -> None:
+    def build(self, context: Path, archive: Path, *flags: str) -> None:
         tag = f"parity-{archive.stem}".lower()
         self.command(
-            *(
-                "bud",
-                "--runtime",
-                "runc",
-                "--layers",
-                "--pull-never",
-                "--format",
-                "docker",
-                "-q",
-                "-t",
-                tag,
-                str(context),
-            )
+            *("bud", "--runtime", "runc", "--network", "none", "--layers", "--pull-never", "--format", "docker"),
+            *("-q", "--identity-label=false", *flags, "-t", tag, str(context)),
         )
         self.command("push", "-q", tag, f"docker-archive:{archive}:{tag}:latest")
-        self.command("rmi", "-f", tag)
 
-    def close(self, directory: Path) -> None:
-        self.command("rmi", "-a", "-f")
-        shutil.rmtree(directory, ignore_errors=True)
+    def close(self) -> None:
+        shutil.rmtree(self._directory)
