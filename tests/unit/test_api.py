@@ -1,0 +1,103 @@
+"""Whole builds, of steps that run no command."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+
+from builder import api
+from builder.api import BuildResult
+from builder.settings import BuildRequest, OutputSpec
+from layers.image import Platform
+from layers.load import load
+from layers.store import Store
+
+NAME = "docker.io/library/{}:latest"
+AMD64 = Platform("linux", "amd64")
+
+
+class Builds:
+    """Builds in one store, of one context; ``now`` goes on by a second with every look at the clock."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.now = 2_000_000_000.0
+        (directory / "context").mkdir()
+
+    def clock(self) -> float:
+        self.now += 1
+        return self.now
+
+    def write(self, name: str, data: bytes) -> None:
+        (self.directory / "context" / name).write_bytes(data)
+
+    def build(self, name: str, text: str, **fields: Any) -> BuildResult:
+        asked = BuildRequest(
+            context=str(self.directory / "context"),
+            dockerfile_path="Dockerfile",
+            dockerfile_text=dedent(text).encode(),
+            ignore_text=None,
+            root=str(self.directory / "store"),
+            platform=AMD64,
+            tags=(NAME.format(name),),
+        )
+        return api.build(replace(asked, **fields), lambda _: None, clock=self.clock)
+
+    def archive(self, name: str) -> str:
+        return str(self.directory / f"{name}.tar")
+
+    def store(self) -> Store:
+        return Store.open(str(self.directory / "store"))
+
+    def diff_ids(self, name: str) -> list[str]:
+        with self.store() as store:
+            image = store.image(NAME.format(name))
+            assert image is not None
+            found = [str(store.diff_id(layer, clamp)) for layer, clamp in zip(image.rootfs, image.clamps, strict=True)]
+            assert found == json.loads(image.config)["rootfs"]["diff_ids"]
+            return found
+
+
+@pytest.fixture
+def builds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Builds:
+    monkeypatch.setattr("layers.durability.start", lambda root: None)
+    return Builds(tmp_path)
+
+
+def test_the_layers_of_an_image_are_those_of_its_base_and_its_own(builds: Builds) -> None:
+    """A base that was built with a SOURCE_DATE_EPOCH and then loaded from a file has the same diff ids by other layers:
+    steps cached on the first must not bring them into an image on the second."""
+    builds.write("f", b"base")
+    builds.write("g", b"app")
+    file = builds.archive("base")
+    builds.build("base", "FROM scratch\nCOPY f /f\n", epoch=100, outputs=(OutputSpec("oci", file),))
+    text = "FROM base\nCOPY g /g\n"
+    first = builds.build("app", text)
+    diff_ids = builds.diff_ids("app")
+    assert diff_ids[:1] == builds.diff_ids("base")
+    with builds.store() as store:
+        load(store, file, platform=AMD64)
+    second = builds.build("app", text)
+    assert builds.diff_ids("app") == diff_ids
+    assert second.image_id == first.image_id
+
+
+def test_a_build_with_nothing_to_do_gives_the_same_image(builds: Builds) -> None:
+    builds.write("f", b"1")
+    text = "FROM scratch AS a\nCOPY f /f\nFROM scratch\nCOPY --from=a /f /g\nWORKDIR /w\nLABEL a=b\n"
+    first = builds.build("app", text)
+    assert builds.build("app", text) == first
+    builds.write("f", b"2")
+    assert builds.build("app", text).image_id != first.image_id
+
+
+def test_with_an_epoch_images_do_not_depend_on_the_time(builds: Builds) -> None:
+    builds.write("f", b"1")
+    text = "FROM scratch\nCOPY f /a/b/\nWORKDIR /w/x\n"
+    first = builds.build("app", text, epoch=100)
+    again = builds.build("other", text, epoch=100, no_cache=True)
+    assert again.image_id == first.image_id
+    assert builds.build("app", text, epoch=200).image_id != first.image_id
