@@ -219,7 +219,8 @@ def test_failure_shows_lines_caret_exit_code_and_tail(bench: Bench, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("command", "code"), [("exit 3", 3), ("kill -9 $$", 137), ("kill -TERM $$", 143), ("/nothing", 127)]
+    ("command", "code"),
+    [("exit 3", 3), ("sh -c 'kill -9 $$'; exit $?", 137), ("sh -c 'kill -TERM $$'; exit $?", 143), ("/nothing", 127)],
 )
 def test_exit_codes_of_a_failing_step(command: str, code: int, bench: Bench, tmp_path: Path) -> None:
     context = write_tree(tmp_path / "context", {"Dockerfile": f"FROM busybox\nRUN {command}\n"})
