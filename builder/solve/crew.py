@@ -11,7 +11,7 @@ from builder.plan.keys import effective_key, rootfs_input, source_input
 from builder.plan.select import Selection, select
 from builder.solve.board import Board
 from builder.solve.stepcontext import Control
-from builder.solve.steps import Phased, StepInput, execute
+from builder.solve.steps import Phased, StepInput, execute, host_error
 from layers.digest import CacheKey, Digest, Rootfs
 from layers.errors import PybuildError
 from layers.tree import Tree
@@ -98,27 +98,36 @@ def _finish(
 
 
 def _perform(board: Board, node: Node) -> StepResult:
-    """One step, in a worker thread: looked up by its effective key, else executed and recorded."""
+    """One step, in a worker thread. Whatever it fails with is told; errors of the host get the step's place."""
     context = board.context
     started = context.clock()
+    try:
+        return _result(board, node, started)
+    except (PybuildError, OSError) as error:
+        failure = host_error(error, node.span) if isinstance(error, OSError) else error
+        now = context.clock()
+        context.emit(StepFailed(now, node.id, failure.message, now - started))
+        if failure is error:
+            raise
+        raise failure from error
+
+
+def _result(board: Board, node: Node, started: float) -> StepResult:
+    """Looked up by the effective key, else executed and recorded."""
+    context = board.context
     below = rootfs_input(node)
     rootfs: Rootfs = board.results[below].rootfs if below is not None else ()
     parent = CacheKey(Digest.parse(board.results[below].key)) if below is not None else None
     recipe = board.known.recipes[node.id]
-    try:
-        selection = _selection(board, node)
-        key = effective_key(node, parent, selection.digest() if selection is not None else None)
-        if node.use_cache:
-            record = context.store.find_steps([key]).get(key)
-            if record is not None:
-                context.store.record_step(recipe, key, record.rootfs, record.layer, record.finished)
-                return board.hit(node, record, "content")
-        context.emit(StepStarted(started, node.id))
-        layer = execute(node, StepInput(rootfs, selection), context)
-    except PybuildError as error:
-        now = context.clock()
-        context.emit(StepFailed(now, node.id, error.message, now - started))
-        raise
+    selection = _selection(board, node)
+    key = effective_key(node, parent, selection.digest() if selection is not None else None)
+    if node.use_cache:
+        record = context.store.find_steps([key]).get(key)
+        if record is not None:
+            context.store.record_step(recipe, key, record.rootfs, record.layer, record.finished)
+            return board.hit(node, record, "content")
+    context.emit(StepStarted(started, node.id))
+    layer = execute(node, StepInput(rootfs, selection), context)
     finished = context.clock()
     context.store.record_step(recipe, key, (*rootfs, layer), layer, finished)
     context.emit(StepFinished(finished, node.id, finished - started))

@@ -5,7 +5,7 @@ A step function gets the step's inputs ready-made and returns the layer it made.
 
 from typing import NamedTuple, assert_never
 
-from builder.errors import BuildError, PlanError, StepFailed
+from builder.errors import BuildError, PlanError, Span, StepFailed
 from builder.events import Phase, StepOutput
 from builder.plan.graph import AddOp, CopyOp, ImageOp, LocalOp, Node, RunOp, ScratchOp, WorkdirOp
 from builder.plan.select import Selection
@@ -62,13 +62,14 @@ def execute(node: Node, given: StepInput, context: StepContext) -> LayerId:
     except PybuildError as error:
         raise PlanError(error.message, span=node.span, hint=error.hint, code=error.code) from error
     except OSError as error:
-        raise StepFailed(_os_message(error), span=node.span) from error
+        raise host_error(error, node.span) from error
 
 
-def _os_message(error: OSError) -> str:
+def host_error(error: OSError, span: Span | None) -> StepFailed:
+    """A step that the host's files or disks failed."""
     name = error.filename
     text = name.decode(errors="backslashreplace") if isinstance(name, bytes) else str(name)
-    return f"{error.strerror}: {text}" if name is not None else str(error.strerror or error)
+    return StepFailed(f"{error.strerror}: {text}" if name is not None else str(error.strerror or error), span=span)
 
 
 def _run(node: Node, op: RunOp, given: StepInput, context: StepContext) -> LayerId:

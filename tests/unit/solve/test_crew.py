@@ -1,0 +1,171 @@
+"""Steps at once: their order, how many, and how all of them end when one fails."""
+
+import threading
+
+import pytest
+
+from builder.errors import Cancelled, StepFailed
+from builder.events import StepFailed as FailedEvent
+from builder.events import StepStarted
+from builder.plan.graph import NodeId
+from builder.sandbox.spec import Outcome
+from builder.solve.crew import ReadyQueue
+from layers.errors import StoreError
+from tests.fakes.runner import Script, exits
+from tests.support.planning import plan
+from tests.unit.solve.conftest import Builds
+
+WAIT_S = 20
+"""A test that waits longer has failed."""
+
+TWO = """
+    FROM scratch AS a
+    RUN first
+    FROM scratch AS b
+    RUN second
+    FROM scratch
+    COPY --from=a /a /a
+    COPY --from=b /b /b
+    """
+
+
+def drained(queue: ReadyQueue) -> list[NodeId]:
+    order = []
+    while queue:
+        order.append(queue.pop())
+        queue.done(order[-1])
+    return order
+
+
+def test_the_longest_way_goes_first() -> None:
+    found = plan("""
+        FROM scratch AS short
+        RUN s
+        FROM scratch AS long
+        RUN l1
+        RUN l2
+        RUN l3
+        FROM scratch
+        COPY --from=short / /
+        COPY --from=long / /
+        """)
+    steps = [node.id for node in found.nodes.values() if node.inputs]
+    titles = [found.nodes[number].title for number in drained(ReadyQueue(found, steps))]
+    assert titles == ["RUN l1", "RUN s", "RUN l2", "RUN l3", "COPY --from=short / /", "COPY --from=long / /"]
+
+
+def test_only_steps_that_are_left_are_waited_for() -> None:
+    found = plan("FROM scratch\nRUN one\nRUN two\nRUN three\n")
+    last = found.target
+    queue = ReadyQueue(found, [last])
+    assert queue.pop() == last
+    queue.done(last)
+    assert not queue
+
+
+def test_a_step_starts_when_its_last_input_is_there() -> None:
+    found = plan(TWO)
+    steps = [node.id for node in found.nodes.values() if node.inputs]
+    queue = ReadyQueue(found, steps)
+    first, second = queue.pop(), queue.pop()
+    assert not queue
+    queue.done(first)
+    queue.done(second)
+    assert queue
+    copied = queue.pop()
+    assert not queue
+    queue.done(copied)
+    assert queue.pop() == found.target
+
+
+# work
+
+
+def test_independent_steps_run_at_once(builds: Builds) -> None:
+    both = threading.Barrier(2, timeout=WAIT_S)
+    builds.runner.scripts = {
+        "first": Script({"a": b"1"}, meanwhile=both.wait),
+        "second": Script({"b": b"2"}, meanwhile=both.wait),
+    }
+    found = plan(TWO)
+    rootfs = builds.solve(found)[found.target].rootfs
+    assert builds.runner.most == 2
+    assert (builds.read(rootfs, "a"), builds.read(rootfs, "b")) == (b"1", b"2")
+
+
+def test_no_more_than_asked_for(builds: Builds) -> None:
+    builds.runner.scripts = {"first": Script({"a": b""}), "second": Script({"b": b""})}
+    builds.solve(plan(TWO), jobs=1)
+    assert sorted(builds.runner.commands) == ["first", "second"]
+    assert builds.runner.most == 1
+
+
+def test_one_failure_stops_the_others(builds: Builds) -> None:
+    """The first failure is the one that is told; steps that run are made to end, others don't begin."""
+    cancelled = builds.runner.cancelled
+    started = threading.Event()
+
+    def long() -> None:
+        started.set()
+        assert cancelled.wait(WAIT_S)
+
+    builds.runner.scripts = {
+        "first": Script(meanwhile=long, outcome=Outcome(None, 9, None, 1.0)),
+        "second": Script(meanwhile=lambda: started.wait(WAIT_S), outcome=exits(5)),
+    }
+    with pytest.raises(StepFailed, match="exit code: 5"):
+        builds.solve(plan(TWO))
+    assert builds.stops == 1
+    assert sorted(builds.runner.commands) == ["first", "second"]
+    assert builds.store.check() == []
+    assert len(builds.told(FailedEvent)) == 2
+
+
+def test_a_step_that_ends_well_after_a_failure_is_remembered(builds: Builds) -> None:
+    failed = builds.runner.cancelled
+    builds.runner.scripts = {
+        "first": Script({"a": b"1"}, meanwhile=lambda: failed.wait(WAIT_S)),
+        "second": Script({"b": b"2"}, outcome=exits(5)),
+    }
+    with pytest.raises(StepFailed):
+        builds.solve(plan(TWO))
+    builds.runner.scripts = {"second": Script({"b": b"2"})}
+    found = plan(TWO)
+    rootfs = builds.solve(found)[found.target].rootfs
+    assert builds.runner.commands == ["second"]
+    assert builds.read(rootfs, "a") == b"1"
+
+
+def test_a_cancelled_build(builds: Builds) -> None:
+    def cancel() -> None:
+        builds.cancelled.set()
+        assert builds.runner.cancelled.wait(WAIT_S)
+
+    builds.runner.scripts = {"one": Script(meanwhile=cancel, outcome=Outcome(None, 9, None, 1.0))}
+    with pytest.raises(Cancelled):
+        builds.solve(plan("FROM scratch\nRUN one\nRUN two\n"))
+    assert builds.runner.commands == ["one"]
+    assert builds.stops == 1
+
+
+def test_errors_of_the_store_are_told_with_their_step(builds: Builds, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise StoreError("store.db: database or disk is full")
+
+    monkeypatch.setattr(builds.store, "record_step", full)
+    found = plan("FROM scratch\nRUN one\n")
+    with pytest.raises(StoreError, match="disk is full"):
+        builds.solve(found)
+    assert builds.told(StepStarted) == builds.told(FailedEvent) == [found.target]
+
+
+def test_errors_of_the_host_are_told_with_their_step(builds: Builds, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device", "/store/leases/1")
+
+    monkeypatch.setattr(builds.store, "record_step", full)
+    found = plan("FROM scratch\nRUN one\n")
+    with pytest.raises(StepFailed, match="No space left on device: /store/leases/1") as caught:
+        builds.solve(found)
+    assert caught.value.span == found.nodes[found.target].span
+    assert builds.told(FailedEvent) == [found.target]
