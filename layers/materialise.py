@@ -1,6 +1,7 @@
 """Layers as something to look into: snapshots unpacked from blobs, indexes made from blobs, and views of both."""
 
 import threading
+from typing import TYPE_CHECKING
 
 from layers.blobs import Progress
 from layers.digest import DiffId, LayerId, Rootfs
@@ -13,6 +14,9 @@ from layers.tarstream import TarStream
 from layers.view import LayerFiles, Stack
 from layers.workspace import Workspace, make_root
 
+if TYPE_CHECKING:
+    from layers.snapshots import Snapshot
+
 
 class Materialiser:
     """Thread-safe. Work on one layer is done once in a process; two processes may do it twice, and one result stays."""
@@ -21,6 +25,8 @@ class Materialiser:
         self._context = context
         self._lock = threading.Lock()
         self._indexes: dict[LayerId, Index] = {}
+        self._snapshots: dict[LayerId, Snapshot] = {}
+        """Of layers whose directory is there: held by the lease, they stay as they are while the store is open."""
 
     def workspace(self, rootfs: Rootfs, progress: Progress | None = None) -> Workspace:
         self._context.hold(rootfs)
@@ -36,7 +42,7 @@ class Materialiser:
         """The directory of a layer, unpacked if it is not there. Everything below it must be there already."""
         context = self._context
         path = context.snapshot_path(layer)
-        if context.record(layer).snapshot:
+        if layer in self._snapshots or context.record(layer).snapshot:
             return path
         with context.once(("snapshot", layer)):
             record = context.record(layer)
@@ -66,13 +72,17 @@ class Materialiser:
             remove_tree(temporary)
 
     def _files(self, layer: LayerId, *, contents: bool, progress: Progress | None) -> LayerFiles:
+        known = self._snapshots.get(layer)
+        if known is not None:
+            return known
         record = self._context.record(layer)
         index = self._open_index(layer) if record.indexed else None
         if contents or (index is None and record.snapshot):
             from layers.snapshots import Snapshot
 
             path = self.snapshot(layer, progress)
-            return Snapshot(path, self._context.files, self._context.clock, index)
+            made = Snapshot(path, self._context.files, self._context.clock, index)
+            return self._snapshots.setdefault(layer, made)
         return index if index is not None else self._index(layer, progress)
 
     def _open_index(self, layer: LayerId) -> Index:

@@ -12,6 +12,9 @@ from layers.overlayfmt import entry_of, is_opaque, is_whiteout, read_xattrs
 
 _NOTHING_THERE = (FileNotFoundError, NotADirectoryError)
 
+REMEMBERED = 256
+"""Answers one snapshot remembers: enough for the few paths every step asks each layer for, small beside a tree walk."""
+
 
 class Snapshot:
     """The files of one layer (``layers.view.LayerFiles``). With ``index``, digests come from there.
@@ -24,8 +27,18 @@ class Snapshot:
         self._digests = digests
         self._clock = clock
         self._index = index
+        self._known: dict[bytes, Found | None] = {}
 
     def get(self, path: bytes) -> Found | None:
+        """Snapshots never change, so neither does the answer."""
+        if path in self._known:
+            return self._known[path]
+        found = self._look(path)
+        if len(self._known) < REMEMBERED:
+            self._known[path] = found
+        return found
+
+    def _look(self, path: bytes) -> Found | None:
         host = os.path.join(self._root, path)
         try:
             status = os.lstat(host)
