@@ -10,6 +10,7 @@ import os
 import shutil
 import tarfile
 import threading
+import time
 from collections.abc import Callable
 from itertools import cycle
 from pathlib import Path
@@ -27,6 +28,7 @@ from builder.settings import BuildRequest, OutputSpec
 from builder.solve.copy import copy_entries
 from layers.compress import NONE
 from layers.errors import PybuildError, SourceChanged
+from layers.filedigests import TICK_NS, stat_key
 from layers.image import Platform
 from layers.pack import pack
 from layers.store import Store
@@ -328,6 +330,21 @@ def test_rewritten_between_builds_with_equal_size_and_time(lab: Lab) -> None:
         assert lab.files()["tree/file"] == text, number
         assert executed == (number < 3), number
     lab.sound()
+
+
+@pytest.mark.needs_root
+def test_rewritten_after_its_digest_was_remembered(lab: Lab) -> None:
+    """A digest is remembered only once the file has been left alone for a while: it must be for this test."""
+    for text in (b"AAAA", b"BBBB", b"AAAA", b"CCCC"):
+        rewrite("tree/file", text)(lab.context)
+        time.sleep(2 * TICK_NS / 1e9)
+        for _ in range(2):
+            lab.build(TEXT)
+            assert lab.files()["tree/file"] == text
+        status = (lab.context / "tree/file").stat()
+        with Store.open(str(lab.store)) as store:
+            assert store.file_digests.get_many([stat_key(status)]) == {stat_key(status): hashlib.sha256(text).digest()}
+        assert (status.st_size, status.st_mtime) == (4, OLD)
 
 
 @pytest.mark.needs_root
