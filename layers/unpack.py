@@ -190,13 +190,7 @@ class _Unpacker:
         finally:
             os.close(source)
         if stat.S_ISREG(status.st_mode):
-            # As containerd does; the file's own metadata, unless an archive says otherwise.
-            fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=place.fd)
-            try:
-                set_metadata(fd, entry)
-                os.utime(fd, ns=(entry.mtime_ns, entry.mtime_ns))
-            finally:
-                os.close(fd)
+            _apply_differences(place.fd, name, entry, status)
         return entry._replace(link=link)
 
     def _linked(self, home: Place, first: bytes, entry: Entry) -> os.stat_result:
@@ -217,6 +211,24 @@ class _Unpacker:
         if stat.S_ISDIR(status.st_mode) or overlayfmt.is_whiteout(status):
             raise UnsafeArchive(f"{show(entry.path)} is a hard link to {show(entry.link or b'')}, which is no file")
         return status
+
+
+def _apply_differences(directory: int, name: bytes, entry: Entry, status: os.stat_result) -> None:
+    """What a hard link's header says otherwise than the file's, as containerd applies it.
+
+    Nothing is set that is so already: any change of owner would drop capabilities, which not all writers repeat.
+    """
+    fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        same = (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (entry.uid, entry.gid, entry.mode)
+        if not same:
+            set_metadata(fd, entry)
+        elif entry.xattrs:
+            set_xattrs(fd, entry)
+        if status.st_mtime_ns != entry.mtime_ns:
+            os.utime(fd, ns=(entry.mtime_ns, entry.mtime_ns))
+    finally:
+        os.close(fd)
 
 
 def _link(source: int, first: bytes, directory: int, name: bytes) -> None:

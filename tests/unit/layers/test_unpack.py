@@ -74,7 +74,8 @@ def test_attributes_survive_change_of_owner(tmp_path: Path) -> None:
     xattrs = ((b"security.capability", CAPABILITY), (b"user.a", b"1"))
     entry = file(b"ping", b"#!", mode=0o755)._replace(uid=5, gid=5, xattrs=xattrs)
     linked = Entry(b"ping6", Kind.HARDLINK, 0o755, 5, 5, link=b"ping", xattrs=xattrs)
-    unpack([entry, linked, Entry(b"d", Kind.DIRECTORY, 0o755, xattrs=((b"user.d", b"2"),))], str(tmp_path))
+    bare = linked._replace(path=b"ping7", xattrs=())
+    unpack([entry, linked, bare, Entry(b"d", Kind.DIRECTORY, 0o755, xattrs=((b"user.d", b"2"),))], str(tmp_path))
     assert os.getxattr(tmp_path / "ping", "security.capability") == CAPABILITY
     assert os.getxattr(tmp_path / "ping6", "user.a") == b"1"
     assert os.getxattr(tmp_path / "d", "user.d") == b"2"
