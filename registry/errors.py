@@ -7,11 +7,13 @@ RegistryError         what a registry answered or did; ``temporary`` says whethe
 ├── UnknownName       no such repository, tag, manifest or blob
 ├── Unreachable       no connection, or it broke, or nothing came in time
 ├── Untrusted         its certificate is not to be trusted, or it does not trust ours
+│   └── NotTls        it does not speak TLS at all
 ├── RateLimited       too many requests, and the wait it asks for is too long
 └── BadAnswer         what it sent breaks the protocol, or is too large
 
 CredentialError       a file of credentials or a helper that does not work
 SettingsError         a file of registry settings that cannot be used
+Stopped               a transfer that was ended because another failed, or by the caller
 
 Bodies of errors: distribution-spec, "Error Codes". Texts that come from a registry pass through ``printable``.
 """
@@ -78,6 +80,10 @@ class Untrusted(RegistryError):
     code = "untrusted"
 
 
+class NotTls(Untrusted):
+    code = "not-tls"
+
+
 class RateLimited(RegistryError):
     code = "rate-limited"
 
@@ -92,6 +98,13 @@ class CredentialError(PybuildError):
 
 class SettingsError(PybuildError):
     code = "registry-settings"
+
+
+class Stopped(PybuildError):
+    code = "stopped"
+
+    def __init__(self) -> None:
+        super().__init__("the transfer was stopped")
 
 
 class Action(NamedTuple):

@@ -1,0 +1,345 @@
+"""A conversation with one registry: who we are, trying again, redirects, plain HTTP where it is allowed.
+
+Credentials go to the registry itself, and to the token service it names if ``auth.trusted_realm`` allows; never
+along a redirect to another host, and over plain HTTP only to loopback or where the settings ask for it.
+"""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
+from typing import NamedTuple
+from urllib.parse import urljoin, urlsplit
+
+from registry.auth import Credential, TokenAnswer, TokenRequest, trusted_realm
+from registry.authorizer import Authorizer
+from registry.endpoints import HostSettings, combined
+from registry.errors import (
+    Action,
+    BadAnswer,
+    NotTls,
+    RegistryError,
+    Unreachable,
+    Untrusted,
+    Where,
+    of_answer,
+    printable,
+)
+from registry.messages import DEFAULT_TIMEOUTS, Answer, Body, Exchange, Request, Response, Timeouts, origin
+from registry.proxies import is_loopback
+
+MAX_SMALL = 1 << 20
+"""Bytes of an answer that is neither a manifest nor a blob."""
+_MAX_REDIRECTS = 5
+_MAX_ROUNDS = 4
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_TRY_AGAIN = frozenset({408, 429, 500, 502, 503, 504})
+_NOT_DONE = frozenset({429, 503})
+"""Answers that say nothing was done: even what must not be done twice may be tried again."""
+
+
+class Patience(NamedTuple):
+    """``attempts`` at one request; seconds of the first wait, which doubles, of the longest, and of the longest
+    Retry-After that is waited for. Each wait is between half and all of that.
+    """
+
+    attempts: int = 5
+    first_s: float = 0.5
+    longest_s: float = 16.0
+    retry_after_s: float = 90.0
+
+    def wait(self, attempt: int, jitter: float) -> float:
+        """Seconds after the ``attempt``-th failure, from 0; ``jitter`` is between 0 and 1."""
+        return min(self.longest_s, self.first_s * 2.0**attempt) * (0.5 + jitter / 2)
+
+
+DEFAULT_PATIENCE = Patience()
+
+
+class Clock(NamedTuple):
+    """Time and chance, to be replaced in tests."""
+
+    now: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    jitter: Callable[[], float] = random.random
+
+
+DEFAULT_CLOCK = Clock()
+
+
+class Pace(NamedTuple):
+    """How long things may take."""
+
+    clock: Clock = DEFAULT_CLOCK
+    patience: Patience = DEFAULT_PATIENCE
+    timeouts: Timeouts = DEFAULT_TIMEOUTS
+
+
+DEFAULT_PACE = Pace()
+
+
+class Want(NamedTuple):
+    """A request to be made. ``path`` begins with ``/v2/`` or is an address on this registry; ``ok`` are the statuses
+    that are no error; ``once``: it must not be repeated when nobody knows whether it was done.
+    """
+
+    action: Action
+    method: str
+    path: str
+    scopes: tuple[str, ...] = ()
+    headers: Mapping[str, str] = {}
+    body: bytes | Callable[[], Body] | None = None
+    ok: frozenset[int] = frozenset({200})
+    once: bool = False
+
+
+class Network(NamedTuple):
+    """What all clients of a process share."""
+
+    exchange: Exchange
+    settings: Callable[[str], HostSettings]
+    pace: Pace = DEFAULT_PACE
+
+
+class Client:
+    """One registry. Safe to use from many threads."""
+
+    def __init__(
+        self,
+        host: str,
+        settings: HostSettings,
+        network: Network,
+        lookup: Callable[[], Credential | None],
+        name: str = "",
+    ) -> None:
+        self.name = name or host
+        """The host as people write it."""
+        try:
+            origin(f"https://{host}")
+        except ValueError as error:
+            raise Unreachable(f"{printable(host)} is no host: {error}", hint="check its port") from None
+        self._host = host
+        self._settings = settings
+        self._network = network
+        self._authorizer = Authorizer(self.name, lookup, self._ask_token, network.pace.clock.now)
+        self._lock = threading.Lock()
+        self._base: str | None = None
+
+    @property
+    def base(self) -> str:
+        """``https://host``, or ``http://host``: found out by the first use, without credentials."""
+        with self._lock:
+            if self._base is None:
+                self._base = self._find_base()
+            return self._base
+
+    def renew(self) -> None:
+        """The next request asks for the credential and a token again."""
+        self._authorizer.renew()
+
+    def ask(self, want: Want) -> Response:
+        """The answer, its body unread, if its status is one of ``want.ok``. Raises RegistryError."""
+        url = want.path if "://" in want.path else self.base + want.path
+        for _ in range(_MAX_ROUNDS):
+            grant = self._authorizer.grant(want.scopes)
+            response = self._send(want, url, grant.header)
+            foreign = origin(response.url) != origin(url)
+            if response.status != 401 or foreign:
+                break
+            body = _close_with(response)
+            if not self._authorizer.refused(grant, want.scopes, response.headers.get("www-authenticate", "")):
+                raise self._failure(want, 401, body, url)
+        else:
+            raise self._failure(want, 401, b"", url)
+        self._authorizer.accepted(grant)
+        if response.status in want.ok:
+            return response
+        body = _close_with(response)
+        if foreign:
+            raise _foreign_failure(self.name, response)
+        raise self._failure(want, response.status, body, url)
+
+    def ask_all(self, want: Want, limit: int = MAX_SMALL, what: str = "an answer") -> Answer:
+        """As ``ask``, with the whole body. Breaking off in the middle counts as a failed attempt."""
+        clock, patience = self._network.pace.clock, self._network.pace.patience
+        for attempt in range(patience.attempts):
+            response = self.ask(want)
+            try:
+                return Answer(response.status, response.headers, response.read(limit, what), response.url)
+            except Unreachable:
+                if want.once or attempt + 1 == patience.attempts:
+                    raise
+            finally:
+                response.close()
+            clock.sleep(patience.wait(attempt, clock.jitter()))
+        raise AssertionError("the last attempt returns or raises")
+
+    def login(self) -> Credential | None:
+        """Proves the credential to the registry; returns what to keep in its stead: a refresh token, if one came."""
+        want = Want(Action("log in", self.name), "GET", "/v2/")
+        if self.base and self._authorizer.grant((), offline=True).header is None:
+            self.ask_all(want)
+            return None
+        self.ask_all(want)
+        token = self._authorizer.refresh_token()
+        return Credential(identity_token=token) if token else None
+
+    def _failure(self, want: Want, status: int, body: bytes, url: str) -> RegistryError:
+        return of_answer(want.action, status, body, url, known=self._authorizer.known)
+
+    def _find_base(self) -> str:
+        secure = f"https://{self._host}"
+        if self._settings.http:
+            return self._ping(f"http://{self._host}")
+        plain_allowed = self._settings.insecure or is_loopback(urlsplit(secure).hostname or "")
+        try:
+            return self._ping(secure, patient=not plain_allowed)
+        except (NotTls, Unreachable) as error:
+            if not plain_allowed:
+                raise
+            try:
+                return self._ping(f"http://{self._host}")
+            except RegistryError:
+                raise error from None
+
+    def _ping(self, base: str, *, patient: bool = True) -> str:
+        want = Want(Action("reach", self.name), "GET", "/v2/", once=not patient)
+        response = self._send(want, f"{base}/v2/", None)
+        _close_with(response)
+        if response.status == 401 and origin(response.url) == origin(base):
+            self._authorizer.learn(response.headers.get("www-authenticate", ""))
+        return base
+
+    def _send(self, want: Want, url: str, authorization: str | None) -> Response:
+        headers = dict(want.headers)
+        if authorization is not None:
+            headers["Authorization"] = authorization
+
+        def send() -> Response:
+            body = want.body() if callable(want.body) else want.body
+            return self._follow(Request(want.method, url, headers, body), self._settings)
+
+        return self._repeated(send, once=want.once)
+
+    def _repeated(self, send: Callable[[], Response], *, once: bool = False) -> Response:
+        """With new attempts where they may help; the last answer, whatever its status."""
+        clock, patience = self._network.pace.clock, self._network.pace.patience
+        attempt = 0
+        while True:
+            last = attempt + 1 >= patience.attempts
+            try:
+                response = send()
+            except RegistryError as error:
+                if last or once or not error.temporary:
+                    raise
+                wait = patience.wait(attempt, clock.jitter())
+            else:
+                if last or response.status not in (_NOT_DONE if once else _TRY_AGAIN):
+                    return response
+                asked = retry_after(response.headers)
+                if asked is not None and asked > patience.retry_after_s:
+                    return response
+                response.close()
+                wait = patience.wait(attempt, clock.jitter()) + (asked or 0.0)
+            clock.sleep(wait)
+            attempt += 1
+
+    def _follow(self, request: Request, settings: HostSettings) -> Response:
+        """Follows redirects of what only reads; the Authorization header stays with its origin."""
+        for _ in range(_MAX_REDIRECTS + 1):
+            response = self._network.exchange(request, settings)
+            location = response.headers.get("location")
+            if response.status not in _REDIRECTS or location is None or request.method not in {"GET", "HEAD"}:
+                return response
+            response.close()
+            target = _checked(self.name, request.url, location)
+            if origin(target) != origin(request.url):
+                kept = {name: value for name, value in request.headers.items() if name != "Authorization"}
+                request = request._replace(headers=kept)
+                settings = self._network.settings(urlsplit(target).netloc)
+                self._check_plain(target, settings)
+            request = request._replace(url=target)
+        raise BadAnswer(
+            f"{self.name} redirects in a circle, or more than {_MAX_REDIRECTS} times", where=Where(request.url)
+        )
+
+    def _check_plain(self, url: str, settings: HostSettings) -> None:
+        """Raises Untrusted when ``url`` is plain HTTP and nothing allows it."""
+        parts = urlsplit(url)
+        if parts.scheme == "https" or is_loopback(parts.hostname or "") or settings.http or settings.insecure:
+            return
+        raise Untrusted(
+            f"{self.name} sends us on to {parts.netloc} over plain HTTP",
+            hint=f'if that is meant, say http = true in [registry."{parts.netloc}"] of config.toml',
+            where=Where(url),
+        )
+
+    def _ask_token(self, wanted: TokenRequest) -> TokenAnswer:
+        realm = _checked(self.name, self._base or f"https://{self._host}", wanted.url)
+        host = urlsplit(realm).netloc
+        same = urlsplit(realm).hostname == urlsplit(f"//{self._host}").hostname
+        own = self._network.settings(host)
+        settings = combined(own, self._settings if same else HostSettings(ca=self._settings.ca))
+        self._check_plain(realm, settings)
+        if wanted.secret and not trusted_realm(self._host, realm, self._settings.token_hosts):
+            raise Untrusted(
+                f"{self.name} asks for its password to be sent to another host, {printable(host)}",
+                hint=f'if that is its token service, say token-hosts = ["{urlsplit(realm).hostname}"] in '
+                f'[registry."{self.name}"] of config.toml',
+                where=Where(realm),
+            )
+        request = Request(wanted.method, realm, dict(wanted.headers), wanted.body)
+        response = self._repeated(lambda: self._follow(request, settings))
+        try:
+            return TokenAnswer(response.status, response.read(MAX_SMALL, "a token"))
+        finally:
+            response.close()
+
+
+def _checked(name: str, base: str, location: str) -> str:
+    """The address a registry refers us to, absolute. Raises BadAnswer for one that cannot be asked."""
+    try:
+        target = urljoin(base, location)
+        parts = urlsplit(target)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and not parts.username and not parts.password
+        origin(target)
+    except ValueError:
+        usable, target = False, ""
+    if not usable:
+        raise BadAnswer(f"{name} refers us to an address that cannot be used", where=Where(target))
+    return target
+
+
+def _close_with(response: Response) -> bytes:
+    """What an error says, as far as it can be read: the error itself matters more."""
+    try:
+        return response.read(64 << 10, "an error")
+    except RegistryError:
+        return b""
+    finally:
+        response.close()
+
+
+def _foreign_failure(name: str, response: Response) -> RegistryError:
+    host = urlsplit(response.url).netloc
+    return BadAnswer(
+        f"{name} sent us on to {printable(host)}, which answered {response.status}",
+        hint="the registry's storage has trouble: try again later",
+        where=Where(response.url, response.status),
+        temporary=response.status >= 500 or response.status == 403,
+    )
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds that a Retry-After header asks for (RFC 9110, 10.2.3); a date is taken relative to the Date header."""
+    text = headers.get("retry-after", "").strip()
+    if text.isdecimal() and len(text) < 10:
+        return float(text)
+    if not text or "date" not in headers:
+        return None
+    try:
+        seconds = (parsedate_to_datetime(text) - parsedate_to_datetime(headers["date"])).total_seconds()
+    except (ValueError, TypeError):
+        return None
+    return max(0.0, seconds)

@@ -1,0 +1,94 @@
+"""What one process shares of all registries: settings, credentials, connections. Imports HTTP when first used."""
+
+import threading
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from registry.auth import Credential
+from registry.client import DEFAULT_PACE, Client, Network, Pace
+from registry.credentials import Credentials
+from registry.endpoints import Endpoint, HostSettings, Registries, network_host
+from registry.messages import Request, Response
+from registry.proxies import Proxies
+from registry.reference import Reference
+from registry.repository import Repository
+from registry.settings import load, places
+
+if TYPE_CHECKING:
+    from registry.transport import Transport
+
+CONNECTIONS = 4
+"""At once to one registry, unless the settings say otherwise: what BuildKit and Docker use."""
+
+
+class Session:
+    """Safe to use from many threads. A context manager: leaving it closes all connections."""
+
+    def __init__(
+        self,
+        registries: Registries,
+        credentials: Credentials,
+        proxies: Proxies,
+        pace: Pace = DEFAULT_PACE,
+    ) -> None:
+        self.credentials = credentials
+        self.registries = registries
+        self._proxies = proxies
+        self.pace = pace
+        self._network = Network(self._exchange, registries.settings, pace)
+        self._lock = threading.Lock()
+        self._transport: Transport | None = None
+        self._clients: dict[tuple[str, str, str], Client] = {}
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str]) -> Self:
+        """As the user's files and environment say. Raises SettingsError and CredentialError."""
+        credentials = Credentials(environ)
+        return cls(load(places(environ)), credentials, Proxies.of(environ, credentials.docker_config()))
+
+    def sources(self, reference: Reference) -> tuple[Repository, ...]:
+        """Where to pull from: mirrors first, the registry itself last."""
+        return tuple(self._repository(endpoint, "pull") for endpoint in self.registries.sources(reference))
+
+    def target(self, reference: Reference) -> Repository:
+        """Where to push to."""
+        return self._repository(self.registries.target(reference), "push")
+
+    def login(self, host: str, credential: Credential) -> Credential:
+        """Proves ``credential`` to a registry; returns what to keep. Raises RegistryError."""
+        found = Client(network_host(host), self.registries.settings(host), self._network, lambda: credential, host)
+        return found.login() or credential
+
+    def _repository(self, endpoint: Endpoint, verb: str) -> Repository:
+        key = endpoint.host, endpoint.key, endpoint.repository
+        with self._lock:
+            if key not in self._clients:
+                self._clients[key] = Client(
+                    endpoint.host,
+                    endpoint.settings,
+                    self._network,
+                    lambda: self.credentials.find(endpoint.key, endpoint.repository),
+                    endpoint.key,
+                )
+            return Repository(self._clients[key], endpoint.repository, verb=verb)
+
+    def _exchange(self, request: Request, settings: HostSettings) -> Response:
+        from registry.transport import Transport
+
+        with self._lock:
+            if self._transport is None:
+                self._transport = Transport(self._proxies, timeouts=self.pace.timeouts, connections=CONNECTIONS)
+        return self._transport.exchange(request, settings)
+
+    def close(self) -> None:
+        with self._lock:
+            transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self.close()
