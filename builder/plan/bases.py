@@ -8,6 +8,7 @@ from builder.errors import PlanError
 from builder.plan.reach import Base, Bases, reach
 from builder.plan.stages import ImageRef, Survey, suggestion, survey
 from builder.settings import BuildRequest, NamedContext
+from layers.digest import Rootfs
 from layers.errors import PybuildError
 from layers.image import ImageConfig
 from registry.reference import Reference
@@ -33,7 +34,8 @@ def _from_store(ref: ImageRef, found: Survey, store: "Store") -> Base:
     name = ref.full_name()
     image = store.image(name)
     if image is not None:
-        return Base(name, ImageConfig.parse(image.config), image.rootfs, image.clamps)
+        rootfs, clamps = _as_anywhere(image.rootfs, image.clamps, store)
+        return Base(name, ImageConfig.parse(image.config), rootfs, clamps)
     if Reference.parse(name).digest is not None:
         hint = "the store knows images by tag: load the image with 'pybuild load', then leave out @ and the digest"
     else:
@@ -42,6 +44,23 @@ def _from_store(ref: ImageRef, found: Survey, store: "Store") -> Base:
             "images are not fetched from registries yet: save it with another tool and 'pybuild load' the file"
         )
     raise PlanError(f"{ref.name}: there is no image {name} in the store", span=ref.span, hint=hint)
+
+
+def _as_anywhere(
+    rootfs: Rootfs, clamps: tuple[int | None, ...], store: "Store"
+) -> tuple[Rootfs, tuple[int | None, ...]]:
+    """The files as whoever loads the image has them. An image built here with a SOURCE_DATE_EPOCH has clamped times in
+    its archives only, while keys know it by its diff ids: from the first such layer on, its archives are used."""
+    made: Rootfs = ()
+    for layer, clamp in zip(rootfs, clamps, strict=True):
+        if clamp is None and made == rootfs[: len(made)]:
+            made = (*made, layer)
+            continue
+        from layers.compress import default
+
+        blob = store.blob(layer, clamp, default("gzip"))
+        made = (*made, store.import_layer(store.diff_id(layer, clamp), blob, made))
+    return made, (None,) * len(made)
 
 
 def _from_context(ref: ImageRef, context: NamedContext, store: "Store") -> Base:

@@ -85,6 +85,20 @@ def test_the_layers_of_an_image_are_those_of_its_base_and_its_own(builds: Builds
     assert second.image_id == first.image_id
 
 
+def test_a_base_built_here_has_the_times_that_its_archive_has(builds: Builds) -> None:
+    """Keys know a base by its diff ids, so what is copied from it must not depend on where it came from."""
+    builds.write("f", b"base")
+    file = builds.archive("base")
+    builds.build("base", "FROM scratch\nCOPY f /f\n", epoch=100, outputs=(OutputSpec("oci", file),))
+    text = "FROM scratch\nCOPY --from=base /f /f\n"
+    builds.build("here", text)
+    here = builds.diff_ids("here")
+    with builds.store() as store:
+        load(store, file, platform=AMD64)
+    builds.build("loaded", text, no_cache=True)
+    assert builds.diff_ids("loaded") == here
+
+
 def test_a_build_with_nothing_to_do_gives_the_same_image(builds: Builds) -> None:
     builds.write("f", b"1")
     text = "FROM scratch AS a\nCOPY f /f\nFROM scratch\nCOPY --from=a /f /g\nWORKDIR /w\nLABEL a=b\n"
