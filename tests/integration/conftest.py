@@ -1,10 +1,13 @@
 """What several of these modules share: a store that holds the busybox base, copied for every test."""
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.builds import Bench, clone
+from tests.support.processes import settle
 
 
 @pytest.fixture(scope="session")
@@ -16,6 +19,9 @@ def busybox_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def bench(busybox_store: Path, tmp_path: Path) -> Bench:
-    """A store of the test's own."""
-    return clone(busybox_store, tmp_path / "store")
+def bench(busybox_store: Path, tmp_path: Path) -> Iterator[Bench]:
+    """A store of the test's own, removed after it: some of them are large."""
+    bench = clone(busybox_store, tmp_path / "store")
+    yield bench
+    settle(bench.store)
+    shutil.rmtree(bench.store)

@@ -16,6 +16,7 @@ import pytest
 from tests.conftest import FIXTURES
 from tests.support.builds import EPOCH, Bench
 from tests.support.peers import Docker, dockerd, run
+from tests.support.processes import settle
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.slow]
 
@@ -35,6 +36,7 @@ def debian(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     bench = Bench(scratch / "store")
     bench.load("debian", "debian:bookworm")
     yield bench
+    settle(bench.store)
     shutil.rmtree(scratch)
 
 
@@ -45,6 +47,7 @@ def bases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     bench = Bench(scratch / "store")
     bench.load("busybox", "base")
     yield bench
+    settle(bench.store)
     shutil.rmtree(scratch)
 
 

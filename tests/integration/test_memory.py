@@ -72,5 +72,6 @@ def test_copy_of_a_large_file(compression: str, context: Path, bench: Bench, tmp
     assert built.code == 0, built.stderr
     assert built.executed() == {title for title in built.titles().values() if title.startswith(("COPY", "RUN"))}
     assert SIZE // 2 < output.stat().st_size < SIZE
+    output.unlink()
     sys.stdout.write(f"{compression}: at most {peak / MIB:.0f} MiB resident\n")
     assert 0 < peak < LIMIT, f"{peak / MIB:.0f} MiB"
