@@ -5,6 +5,7 @@ their own, which end with this process however it ends: no process, mount or int
 """
 
 import os
+import shlex
 import shutil
 import subprocess
 import time
@@ -59,19 +60,24 @@ class Docker:
 
 
 @contextmanager
-def dockerd(directory: Path) -> Iterator[Docker]:
+def dockerd(directory: Path, *, in_memory: bool = False) -> Iterator[Docker]:
     """Starts dockerd with its data, sockets and log below ``directory``; ends it and its containerd afterwards.
+
+    ``in_memory``: its data is on a tmpfs, which no disk slows down and nobody has to remove.
 
     The first process of its pid namespace is a shell that waits for its input to close, which happens when the caller
     is done or dies; the kernel then kills all others. The cgroups they leave are empty directories.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    socket, cgroup = directory / "d.sock", f"parity-{os.getpid()}"
+    socket, cgroup, data = directory / "d.sock", f"parity-{os.getpid()}", directory / "data"
+    data.mkdir()
+    mounts = ["/run", str(data)] if in_memory else ["/run"]
+    script = "".join(f"mount -t tmpfs tmpfs {shlex.quote(mount)}; " for mount in mounts)
     with (directory / "dockerd.log").open("wb") as log:
         process = subprocess.Popen(
             [
-                *(*NAMESPACES, "sh", "-ec", 'mount -t tmpfs tmpfs /run; "$@" </dev/null & read -r _', "sh"),
-                *("dockerd", "--data-root", str(directory / "data"), "--exec-root", str(directory / "exec")),
+                *(*NAMESPACES, "sh", "-ec", script + '"$@" </dev/null & read -r _', "sh"),
+                *("dockerd", "--data-root", str(data), "--exec-root", str(directory / "exec")),
                 *("-H", f"unix://{socket}", "--pidfile", str(directory / "pid"), "--cgroup-parent", cgroup),
                 *("--bridge", "none", "--iptables=false", "--default-cgroupns-mode", "host"),
             ],
