@@ -249,7 +249,7 @@ def _manifest(repository: Repository, reference: Reference, found: Found, platfo
 
 
 def _parsed(reference: Reference, found: Found) -> Manifest | Index:
-    if ".manifest.v1+" in found.media_type:
+    if found.media_type.startswith("application/vnd.docker.distribution.manifest.v1"):
         raise InvalidImage(
             f"{reference.familiar} is an image of schema 1, which Docker gave up in 2019",
             hint="pull and push it with an older tool, which converts it, or use a newer tag",
