@@ -125,7 +125,10 @@ class Repository:
         return _length(answer.headers)
 
     def open_blob(self, digest: BlobDigest, start: int = 0) -> tuple[Response, int]:
-        """The bytes from ``start`` on, unverified; and where they begin: a registry may ignore the range."""
+        """The bytes from ``start`` on, unverified; and where they begin: a registry may ignore the range.
+
+        Not repeated: who reads it has to be ready for its breaking off, and to take it up again, anyway.
+        """
         headers = {"Range": f"bytes={start}-"} if start else {}
         want = Want(
             self._action(f"blob {digest}"),
@@ -134,6 +137,7 @@ class Repository:
             self._read,
             headers,
             ok=frozenset({200, 206}) if start else frozenset({200}),
+            once=True,
         )
         response = self.client.ask(want)
         if response.status == 200:

@@ -172,7 +172,12 @@ class Transport:
         except BaseException:
             watch.close()
             raise
-        return Response(found, request, watch, self._timeouts)
+        response = Response(found, request, watch, self._timeouts)
+        if watch.expired:
+            # http.client takes headers that break off for complete ones.
+            response.close()
+            raise _translated(TimeoutError(), request.url, watch)
+        return response
 
     def close(self) -> None:
         self._dog.close()

@@ -43,9 +43,13 @@ def status(code: int, body: bytes = b"", **headers: str) -> Act:
 
     def act(handler: Handler, _: Callable[[], Answer]) -> None:
         handler.body()
-        handler.answer(code, {name.replace("_", "-"): value for name, value in headers.items()}, body)
+        handler.answer(code, _named(headers), body)
 
     return act
+
+
+def _named(headers: dict[str, str]) -> dict[str, str]:
+    return {name.replace("_", "-"): value for name, value in headers.items()}
 
 
 def refused(code: int, error: str) -> Act:
@@ -73,11 +77,11 @@ def cut(count: int) -> Act:
 
 
 def changed(change: Callable[[bytes], bytes], **more: str) -> Act:
-    """Another body, honestly announced."""
+    """Another body, honestly announced; ``more`` headers as for ``status``."""
 
     def act(handler: Handler, real: Callable[[], Answer]) -> None:
         code, headers, data = real()
-        handler.answer(code, {**headers, **more}, change(data))
+        handler.answer(code, {**headers, **_named(more)}, change(data))
 
     return act
 

@@ -31,9 +31,10 @@ USER, PASSWORD = "builder", "correct horse"
 HTPASSWD = f"{USER}:$2b$05$abcdefghijklmnopqrstuuHNbAKRhpaujgo33bRWs.NLUTJO3lOy2\n"
 PACE = Pace(
     Clock(sleep=lambda seconds: time.sleep(min(seconds, 0.02))),
-    Patience(attempts=4, first_s=0.01, longest_s=0.02, retry_after_s=5.0),
-    Timeouts(connect=3.0, read=3.0, patience=1.0),
+    Patience(attempts=3, first_s=0.01, longest_s=0.02, retry_after_s=5.0),
+    Timeouts(connect=10.0, read=10.0, patience=20.0),
 )
+IMPATIENT = PACE._replace(timeouts=Timeouts(connect=10.0, read=10.0, patience=0.5))
 
 
 class Helpers(Credentials):
