@@ -177,7 +177,7 @@ class Client:
 
     def login(self) -> Credential | None:
         """Proves the credential to the registry; returns what to keep in its stead: a refresh token, if one came."""
-        want = Want(Action("log in", self.name), "GET", "/v2/")
+        want = Want(Action("log in to", self.name), "GET", "/v2/")
         if self.base and self._authorizer.grant((), offline=True).header is None:
             self.ask_all(want)
             return None
@@ -199,9 +199,9 @@ class Client:
             if not plain_allowed:
                 raise
             try:
-                return self._ping(f"http://{self._host}")
-            except RegistryError:
-                raise error from None
+                return self._ping(f"http://{self._host}", patient=isinstance(error, NotTls))
+            except RegistryError as plain:
+                raise (plain if isinstance(error, NotTls) else error) from None
 
     def _ping(self, base: str, *, patient: bool = True) -> str:
         want = Want(Action("reach", self.name), "GET", "/v2/", once=not patient)

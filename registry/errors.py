@@ -108,7 +108,7 @@ class Stopped(PybuildError):
 
 
 class Action(NamedTuple):
-    """What was being done, for messages: ``verb`` is ``pull``, ``push`` or ``log in``; ``host`` as people write it."""
+    """What was done, for messages. ``verb``: ``pull``, ``push to``, ``log in to``; ``host`` as people write it."""
 
     verb: str
     host: str
@@ -187,8 +187,8 @@ def _quoted(text: str) -> str:
 
 
 def login_needed(action: Action, where: Where) -> LoginNeeded:
-    what = f"{action.verb} {action.repository}" if action.repository else action.verb
-    return LoginNeeded(f"{action.host} wants to know who you are to {what}", hint=login_hint(action.host), where=where)
+    what = f" to {action.verb} {action.repository}" if action.repository else ""
+    return LoginNeeded(f"{action.host} wants to know who you are{what}", hint=login_hint(action.host), where=where)
 
 
 def wrong_credential(host: str, user: str, more: str = "", where: Where = NOWHERE) -> WrongCredential:
@@ -201,7 +201,9 @@ def wrong_credential(host: str, user: str, more: str = "", where: Where = NOWHER
 
 def denied(action: Action, more: str, where: Where, *, known: bool) -> Denied:
     if known:
-        hint = f"ask its owner for the right to {action.verb}, or log in as another user: 'pybuild login {action.host}'"
+        hint = (
+            f"ask its owner for the right to {action.verb} it, or log in as another user: 'pybuild login {action.host}'"
+        )
     else:
         hint = f"check the name; if the repository is private, {login_hint(action.host)}"
     return Denied(f"no permission to {action.verb} {action.name}{_quoted(more)}", hint=hint, where=where)

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 from registry.endpoints import HostSettings
 from registry.errors import redact
 
-CHUNK = 1 << 17
-"""Bytes read at a time."""
+CHUNK = 1 << 16
+"""Bytes read at a time; of a piece that breaks off nothing is had."""
 
 
 class Timeouts(NamedTuple):

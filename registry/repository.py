@@ -61,7 +61,7 @@ class Repository:
         return f"{self.client.name}/{self.repository}"
 
     def _action(self, subject: str = "") -> Action:
-        return Action(self._verb, self.client.name, self.repository, subject)
+        return Action("push to" if self._verb == "push" else self._verb, self.client.name, self.repository, subject)
 
     def _path(self, kind: str, name: str) -> str:
         return f"/v2/{self.repository}/{kind}/{name}"

@@ -243,7 +243,10 @@ def _context(settings: HostSettings) -> ssl.SSLContext:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and all it wraps, however it does so; urllib3 and requests use arguments and ``reason``."""
+    """The error and all it wraps; urllib3 and requests use arguments and ``reason`` for that.
+
+    Not ``__context__``: that leads on to errors that were being handled when this exchange began.
+    """
     queue: list[Any] = [error]
     seen: set[int] = set()
     while queue:
@@ -251,7 +254,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         if isinstance(found, BaseException) and id(found) not in seen:
             seen.add(id(found))
             yield found
-            queue += [*found.args, getattr(found, "reason", None), found.__cause__, found.__context__]
+            queue += [*found.args, getattr(found, "reason", None), found.__cause__]
 
 
 def _translated(error: BaseException, url: str, watch: Watch, proxy: str = "") -> RegistryError:

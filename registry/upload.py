@@ -131,6 +131,8 @@ class Uploader:
                     upload = self._kept(blob, upload or self._repository.start_upload())
                     self._pass(blob, source, upload, attempt)
                 except RegistryError as error:
+                    if self._stop.is_set():
+                        raise Stopped from error
                     started = upload is not None
                     upload = self._recovered(blob, error, attempt)
                     if started and upload is None and self._arrived(blob, error):
@@ -139,8 +141,6 @@ class Uploader:
                     attempt.failures = 0 if progressed else attempt.failures + 1
                     if attempt.failures >= patience.attempts:
                         raise
-                    if self._stop.is_set():
-                        raise Stopped from error
                     clock.sleep(patience.wait(attempt.failures, clock.jitter()))
                 else:
                     break

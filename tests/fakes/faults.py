@@ -25,7 +25,9 @@ class Handler(Protocol):
     def ended(self) -> bool: ...
 
 
-Act = Callable[[Handler, Callable[[], Answer]], None]
+Real = Callable[[], Answer]
+"""Gives the answer that would have been given."""
+Act = Callable[[Handler, Real], None]
 
 
 @dataclass
@@ -41,7 +43,7 @@ class Fault:
 def status(code: int, body: bytes = b"", **headers: str) -> Act:
     """An answer with this status; ``Retry_After="1"`` becomes a header."""
 
-    def act(handler: Handler, _: Callable[[], Answer]) -> None:
+    def act(handler: Handler, _: Real) -> None:
         handler.body()
         handler.answer(code, _named(headers), body)
 
@@ -57,7 +59,7 @@ def refused(code: int, error: str) -> Act:
     return status(code, b'{"errors":[{"code":"%s","message":"no"}]}' % error.encode())
 
 
-def reset(handler: Handler, _: Callable[[], Answer]) -> None:
+def reset(handler: Handler, _: Real) -> None:
     """The connection is reset instead of an answer."""
     handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     handler.connection.close()
@@ -67,7 +69,7 @@ def reset(handler: Handler, _: Callable[[], Answer]) -> None:
 def cut(count: int) -> Act:
     """The answer ends after ``count`` bytes of its body, although it promised all."""
 
-    def act(handler: Handler, real: Callable[[], Answer]) -> None:
+    def act(handler: Handler, real: Real) -> None:
         code, headers, data = real()
         head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         handler.raw(f"HTTP/1.1 {code} X\r\n{head}Content-Length: {len(data)}\r\n\r\n".encode() + data[:count])
@@ -79,7 +81,7 @@ def cut(count: int) -> Act:
 def changed(change: Callable[[bytes], bytes], **more: str) -> Act:
     """Another body, honestly announced; ``more`` headers as for ``status``."""
 
-    def act(handler: Handler, real: Callable[[], Answer]) -> None:
+    def act(handler: Handler, real: Real) -> None:
         code, headers, data = real()
         handler.answer(code, {**headers, **_named(more)}, change(data))
 
@@ -91,7 +93,7 @@ def damaged(data: bytes) -> bytes:
     return bytes(byte ^ 0x55 for byte in data)
 
 
-def endless(handler: Handler, _: Callable[[], Answer]) -> None:
+def endless(handler: Handler, _: Real) -> None:
     """A body without an end, in chunks, as fast as it goes."""
     handler.raw(b"HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\n")
     try:
@@ -101,13 +103,13 @@ def endless(handler: Handler, _: Callable[[], Answer]) -> None:
         handler.close_connection = True
 
 
-def slow(handler: Handler, real: Callable[[], Answer]) -> None:
+def slow(handler: Handler, real: Real) -> None:
     """A byte now and then, from the first header on: never silent, never done."""
     data = b"HTTP/1.1 200 X\r\nContent-Type: text/plain\r\nContent-Length: 1000000\r\n\r\n" + b" " * 1_000_000
     _drip(handler, data)
 
 
-def slow_body(handler: Handler, real: Callable[[], Answer]) -> None:
+def slow_body(handler: Handler, real: Real) -> None:
     """The headers at once, then a byte now and then."""
     code, headers, data = real()
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
@@ -134,7 +136,7 @@ def redirect(url: str, code: int = 307) -> Act:
 def swallow(count: int) -> Act:
     """Takes ``count`` bytes of what is sent, which count as received, and breaks the connection."""
 
-    def act(handler: Handler, real: Callable[[], Answer]) -> None:
+    def act(handler: Handler, real: Real) -> None:
         handler.body(count)
         real()
         reset(handler, real)
@@ -142,7 +144,7 @@ def swallow(count: int) -> Act:
     return act
 
 
-def unheard(handler: Handler, real: Callable[[], Answer]) -> None:
+def unheard(handler: Handler, real: Real) -> None:
     """Does what was asked, and breaks the connection before saying so."""
     real()
     reset(handler, real)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from tests.fakes.faults import Act, Answer, Fault
@@ -20,15 +20,16 @@ from tests.support.images import MadeImage, sha256
 _NAME = r"/v2/(?P<repository>[a-z0-9/._-]+)"
 
 
-class Logged(NamedTuple):
-    """A request; ``received`` are the bytes of its body, ``sent`` those of the answer's."""
+@dataclass
+class Logged:
+    """A request, from when its first line was read; ``sent`` are the bytes of the answer's body."""
 
     method: str
     path: str
     headers: dict[str, str]
-    body: bytes
-    status: int
-    sent: int
+    body: bytes = b""
+    status: int = 0
+    sent: int = 0
 
     @property
     def line(self) -> str:
@@ -144,9 +145,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def setup(self) -> None:
         super().setup()
-        self._read: bytes | None = None
-        self._status = 0
-        self._sent = 0
+        self._read = False
+        self._logged = Logged("", "", {})
 
     def log_message(self, format: str, *arguments: Any) -> None:
         """Kept in the registry's log instead."""
@@ -159,19 +159,20 @@ class _Handler(BaseHTTPRequestHandler):
         return self.registry.ended
 
     def body(self, limit: int | None = None) -> bytes:
-        if self._read is None:
+        if not self._read:
+            self._read = True
             length = int(self.headers.get("Content-Length") or 0)
-            self._read = self.rfile.read(length if limit is None else min(length, limit))
-        return self._read
+            self._logged.body = self.rfile.read(length if limit is None else min(length, limit))
+        return self._logged.body
 
     def raw(self, data: bytes) -> None:
-        self._status = self._status or 200
-        self._sent += len(data)
+        self._logged.status = self._logged.status or 200
+        self._logged.sent += len(data)
         self.wfile.write(data)
         self.wfile.flush()
 
     def answer(self, status: int, headers: dict[str, str], data: bytes) -> None:
-        self._status, self._sent = status, 0 if self.command == "HEAD" else len(data)
+        self._logged.status, self._logged.sent = status, 0 if self.command == "HEAD" else len(data)
         self.send_response(status)
         for name, value in ({"Content-Length": str(len(data))} | headers).items():
             if not (status == 204 and name == "Content-Length"):
@@ -181,26 +182,21 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(data)
 
     def _any(self) -> None:
-        self._read, self._status, self._sent = None, 0, 0
-        line = f"{self.command} {self.path}"
-        try:
-            with self.registry.lock:
-                fault = next((f for f in self.registry.faults if f.seen < f.times and re.search(f.pattern, line)), None)
-                if fault is not None:
-                    fault.seen += 1
+        self._read = False
+        self._logged = Logged(self.command, self.path, dict(self.headers))
+        line = self._logged.line
+        with self.registry.lock:
+            self.registry.log.append(self._logged)
+            fault = next((f for f in self.registry.faults if f.seen < f.times and re.search(f.pattern, line)), None)
             if fault is not None:
-                fault.act(self, self._real)
-            else:
-                self.body()
-                self.answer(*self._real())
-        finally:
-            self._log()
+                fault.seen += 1
+        if fault is not None:
+            fault.act(self, self._real)
+        else:
+            self.body()
+            self.answer(*self._real())
 
     do_GET = do_HEAD = do_PUT = do_POST = do_PATCH = do_DELETE = _any
-
-    def _log(self) -> None:
-        body = b"" if self._read is None else self._read
-        self.registry.log.append(Logged(self.command, self.path, dict(self.headers), body, self._status, self._sent))
 
     def _real(self) -> Answer:
         parts = urlsplit(self.path)
