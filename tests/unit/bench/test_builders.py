@@ -26,8 +26,13 @@ def test_a_command_that_fails_shows_the_end_of_what_it_said(tmp_path: Path) -> N
 
 
 def test_idle_waits_for_what_works_on_a_directory(tmp_path: Path) -> None:
-    process = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()", tmp_path], stdin=subprocess.PIPE)
-    with pytest.raises(BuildFailed, match="still works on"):
-        idle(tmp_path, limit=0.05)
-    process.communicate()
-    idle(tmp_path, limit=60)
+    program = "import sys; print('here', flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"here\n"
+        with pytest.raises(BuildFailed, match="still works on"):
+            idle(tmp_path, limit=0.05)
+        process.communicate()
+        idle(tmp_path, limit=60)
