@@ -16,6 +16,9 @@ MAX_DOCUMENT = 8 << 20
 
 _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 _SPECIAL = re.compile("[<>&\u2028\u2029\ud800-\udfff]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
+"""A sign that there may be one: an escape, or the three bytes that ``json.loads`` takes for one as well."""
 
 
 def _escape(found: re.Match[str]) -> str:
@@ -33,16 +36,33 @@ def dumps(document: Any, *, indent: int | None = None) -> bytes:
 
 
 def loads(raw: bytes, what: str) -> dict[str, Any]:
-    """The object in ``raw``. Raises InvalidImage, naming ``what``, for anything else."""
+    """The object in ``raw``. Raises InvalidImage, naming ``what``, for anything else.
+
+    Lone surrogates, which an escape can spell and no program can be given, become U+FFFD, as Go reads them.
+    """
     if len(raw) > MAX_DOCUMENT:
         raise InvalidImage(f"{what} is {len(raw)} bytes long, more than the {MAX_DOCUMENT} allowed")
     try:
         document = json.loads(raw)
+        if _ESCAPED_SURROGATE.search(raw):
+            document = _scalars(document)
     except (ValueError, RecursionError) as error:
         raise InvalidImage(f"{what} is not JSON: {error}") from error
     if not isinstance(document, dict):
         raise InvalidImage(f"{what} is not a JSON object")
     return document
+
+
+def _scalars(value: Any) -> Any:
+    match value:
+        case str():
+            return _SURROGATE.sub("\ufffd", value)
+        case list():
+            return [_scalars(item) for item in value]
+        case dict():
+            return {_scalars(key): _scalars(item) for key, item in value.items()}
+        case _:
+            return value
 
 
 class Reader:

@@ -146,6 +146,7 @@ class ImageConfig:
         config = document.child("config") or Reader({}, "image config: config")
         if not document.text("os") or not document.text("architecture"):
             raise document.error("it names no os or no architecture")
+        _check_no_nul(config)
         return cls(
             platform=Platform(document.text("os"), document.text("architecture"), document.text("variant") or None),
             env=tuple(_pair(word) for word in config.texts("Env") or ()),
@@ -179,6 +180,16 @@ _RUN_KEYS = frozenset(
     {"User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Volumes", "WorkingDir", "Labels", "StopSignal"}
     | {"ArgsEscaped", "Healthcheck", "OnBuild", "Shell"}
 )
+
+
+def _check_no_nul(config: Reader) -> None:
+    """What commands are started with ends at a NUL for the kernel: an image that has one was made to deceive."""
+    for key in ("Env", "Shell"):
+        if any("\0" in word for word in config.texts(key) or ()):
+            raise config.error(f"{key!r} holds a NUL character")
+    for key in ("WorkingDir", "User"):
+        if "\0" in config.text(key):
+            raise config.error(f"{key!r} holds a NUL character")
 
 
 def _pair(word: str) -> tuple[str, str]:

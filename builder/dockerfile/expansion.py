@@ -12,6 +12,10 @@ _SPECIAL_NAMES = "@*#?-$!0"
 _MAX_DEPTH = 64
 _END = ""
 
+MAX_SUBSTITUTED = 1 << 20
+"""Characters that variables may bring into one text. ``ENV A=$A$A``, thirty times, would fill any memory; the kernel
+passes no variable longer than 128 KiB to a program."""
+
 
 class WordError(ValueError):
     """A word that cannot be expanded. ``position`` is where in the word, in characters."""
@@ -76,6 +80,7 @@ class Expander:
         self.mode = mode
         self.at = 0
         self.depth = 0
+        self.substituted = 0
         self.words = Words()
 
     def run(self) -> str:
@@ -193,6 +198,13 @@ class Expander:
 
     def _dollar(self) -> str:
         start = self.at
+        result = self._substitution(start)
+        self.substituted += len(result)
+        if self.substituted > MAX_SUBSTITUTED:
+            raise _too_long(start)
+        return result
+
+    def _substitution(self, start: int) -> str:
         self.at += 1
         if self._peek() != "{":
             name = self._name()
@@ -287,10 +299,17 @@ class Expander:
         if value is None and self.mode.keep_unset:
             return f"${{{name}/{pattern}/{replacement}}}"
         tokens = self._pattern(pattern, start)
-        return globs.replace(tokens, value or "", replacement, every=every)
+        result = globs.replace(tokens, value or "", replacement, every=every, limit=MAX_SUBSTITUTED)
+        if result is None:
+            raise _too_long(start)
+        return result
 
     def _pattern(self, pattern: str, start: int) -> tuple[str, ...]:
         try:
             return globs.tokens(pattern)
         except ValueError as error:
             raise WordError(f"the pattern {pattern} is malformed: {error}", start) from None
+
+
+def _too_long(start: int) -> WordError:
+    return WordError(f"its variables expand to more than {MAX_SUBSTITUTED} characters", start)

@@ -4,6 +4,8 @@ Matched without regular expressions, in time proportional to pattern times value
 backtracking matcher run for hours. Neither ``*`` nor ``?`` matches a newline, as in BuildKit.
 """
 
+import sys
+
 STAR = "*"
 ANY = "?"
 _LITERAL = "="
@@ -44,13 +46,16 @@ def match_prefix(pattern: tuple[str, ...], value: str, *, longest: bool) -> int 
     return found
 
 
-def replace(pattern: tuple[str, ...], value: str, replacement: str, *, every: bool) -> str:
+def replace(
+    pattern: tuple[str, ...], value: str, replacement: str, *, every: bool, limit: int = sys.maxsize
+) -> str | None:
     """``value`` with the leftmost longest match replaced, or every such match from left to right.
 
-    An empty match right after another match does not count.
+    An empty match right after another match does not count. None when more than ``limit`` characters would be put in.
     """
     out: list[str] = []
     done = 0
+    put_in = 0
     start = 0
     while start <= len(value):
         match = _search(pattern, value, start)
@@ -58,6 +63,9 @@ def replace(pattern: tuple[str, ...], value: str, replacement: str, *, every: bo
             break
         out.append(value[done : match[0]])
         if match[1] > done or match[0] == 0:
+            put_in += len(replacement)
+            if put_in > limit:
+                return None
             out.append(replacement)
         done = match[1]
         if not every:

@@ -45,12 +45,17 @@ class Statement(NamedTuple):
     def listed(self, text: str) -> tuple[str, ...] | None:
         """The members of ``text`` as a JSON list of strings; None when it is no JSON list."""
         try:
-            return json_words(text)
+            words = json_words(text)
         except NotStringsError:
             raise self.error(
                 f"the list of {self.keyword} may hold nothing but strings",
                 hint='put every member in double quotes: ["a", "b"]',
             ) from None
+        if any("\0" in word for word in words or ()):
+            raise self.error(
+                f"the list of {self.keyword} holds a NUL character", hint="no argument and no path can: leave it out"
+            )
+        return words
 
 
 def statement(line: LogicalLine, escape: str) -> Statement:

@@ -13,7 +13,17 @@ from builder.plan.graph import AddOp, CopyOp, InlineFile
 from builder.plan.listing import carried_xattr
 from builder.plan.modes import Mode, parse_mode
 from builder.plan.select import Root, Selection
-from builder.solve.placing import CannotPlace, NewDirectory, Owner, chain, destination, encode, find_owner, show
+from builder.solve.placing import (
+    CannotPlace,
+    NewDirectory,
+    Owner,
+    chain,
+    check_depth,
+    destination,
+    encode,
+    find_owner,
+    show,
+)
 from layers.entry import BytesSource, Entry, FileSource, Kind
 from layers.tree import Tree
 
@@ -127,6 +137,7 @@ class Merge:
         if new and len(parts) == 1 and isinstance(parts[0], Pour):
             yield from self._pour(path, parts[0])
             return
+        check_depth(path)
         prefix = path + b"/" if path else b""
         names = _by_name(parts)
         below = {} if new else self._below(path, prefix, names)
@@ -135,6 +146,7 @@ class Merge:
 
     def _pour(self, path: bytes, part: Pour) -> Iterator[Entry]:
         """As ``fill`` for one source alone: most copies are this, of very many files."""
+        check_depth(path)
         source, directory = part
         entries = source.tree.children(directory)
         numbers = source.file_ids(directory, entries)

@@ -16,6 +16,9 @@ _ACCOUNTS = (b"etc/passwd", b"etc/group")
 _CIRCLE = "its links lead in a circle"
 _SET_GID = 0o2000
 
+MAX_DEPTH = 256
+"""As ``layers.descent`` has it, which a build without anything to unpack does not import."""
+
 Owner = tuple[int, int]
 
 
@@ -92,6 +95,14 @@ class NewDirectory(NamedTuple):
             mode |= _SET_GID
             gid = gid if self.owner is not None else above.gid
         return Entry(path, Kind.DIRECTORY, mode, uid, gid, self.mtime_ns)
+
+
+def check_depth(path: bytes) -> None:
+    """Raises CannotPlace for a directory that no layer can be unpacked into: it would only be found out later."""
+    if path.count(b"/") >= MAX_DEPTH:
+        raise CannotPlace(
+            f"{show(path[:80])}... lies in more than {MAX_DEPTH} directories", hint="leave it out with .dockerignore"
+        )
 
 
 def chain(tree: Tree, path: bytes, new: NewDirectory) -> Iterator[Entry]:

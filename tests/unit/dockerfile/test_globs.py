@@ -45,6 +45,11 @@ def test_many_stars_end() -> None:
     assert globs.replace(pattern, "a" * 2_000, "", every=True) == "a" * 2_000
 
 
+def test_what_replacements_put_in_is_limited() -> None:
+    assert globs.replace(("=a",), "aba", "xx", every=True, limit=4) == "xxbxx"
+    assert globs.replace(("=a",), "aba", "xx", every=True, limit=3) is None
+
+
 @pytest.mark.parametrize("pattern", ["\\", "\\a", "a\\b"])
 def test_unknown_escapes(pattern: str) -> None:
     with pytest.raises(ValueError, match="is not an escape"):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builder.dockerfile.expansion import WordError
+from builder.dockerfile.expansion import MAX_SUBSTITUTED, WordError
 from builder.dockerfile.words import expand, expand_heredoc, expand_to_words, names_used
 
 VALUES = {
@@ -146,6 +146,16 @@ def test_refuses(word: str, message: str, position: int) -> None:
     assert message in caught.value.message
     if "'" not in word[1:]:
         assert caught.value.position == position
+
+
+@pytest.mark.parametrize("word", ["$a$b", "x${a}y${b}z", "${unset:-$a$b}", '"$a""$b"', "${a//a/$b}", "${b/b/$a$b}"])
+def test_what_variables_bring_in_has_a_limit(word: str) -> None:
+    """ENV A=$A$A, thirty times, would fill any memory."""
+    values = {"a": "a" * (MAX_SUBSTITUTED - 1), "b": "bb"}
+    assert len(expand("x$a", values.get, "\\")) == MAX_SUBSTITUTED
+    for grown in (expand, expand_to_words, expand_heredoc):
+        with pytest.raises(WordError, match="expand to more than 1048576 characters"):
+            grown(word, values.get, "\\")
 
 
 def test_nesting_has_a_limit() -> None:

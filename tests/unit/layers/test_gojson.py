@@ -50,6 +50,15 @@ def test_what_is_no_object_is_refused(raw: bytes) -> None:
         loads(raw, "the thing")
 
 
+@pytest.mark.parametrize("raw", [b'{"\\ud800": ["a\\uDFFFb"]}', b'{"\\ud800": ["a\xed\xbf\xbfb"]}'])
+def test_lone_surrogates_are_read_as_go_reads_them(raw: bytes) -> None:
+    assert loads(raw, "the thing") == {"\ufffd": ["a\ufffdb"]}
+
+
+def test_pairs_of_surrogates_are_one_character() -> None:
+    assert loads(b'{"a": "\\ud83d\\ude00", "b": 1}', "the thing") == {"a": "\U0001f600", "b": 1}
+
+
 def test_too_long_a_document_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gojson, "MAX_DOCUMENT", 10)
     with pytest.raises(InvalidImage, match="more than the 10 allowed"):

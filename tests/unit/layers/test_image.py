@@ -104,6 +104,10 @@ def test_a_value_may_hold_equal_signs() -> None:
         ({"history": [1]}, "'history' is not a list of objects"),
         ({"config": {"Env": "PATH=/"}}, "image config: config: 'Env' is not a list"),
         ({"config": {"Healthcheck": {"Interval": "5s"}}}, "'Interval' is not a whole number"),
+        ({"config": {"Env": ["A=a\0b"]}}, "'Env' holds a NUL character"),
+        ({"config": {"Shell": ["\0"]}}, "'Shell' holds a NUL character"),
+        ({"config": {"WorkingDir": "/a\0b"}}, "'WorkingDir' holds a NUL character"),
+        ({"config": {"User": "root\0"}}, "'User' holds a NUL character"),
     ],
 )
 def test_what_is_no_config(change: dict[str, Any], problem: str) -> None:

@@ -212,6 +212,13 @@ def test_directory_in_the_tree_over_a_link_is_an_error() -> None:
         copy({"s/sub/f": b""}, {"x/sub": link("/y"), "y": None}, "s", "/x")
 
 
+@pytest.mark.parametrize("dest", [{}, {"x/a/f": b""}])
+def test_trees_too_deep_to_be_unpacked_are_an_error(dest: Tree) -> None:
+    assert copy({"s/" + "a/" * 255 + "f": b""}, dest, "s", "/x")
+    with pytest.raises(CannotPlace, match="lies in more than 256 directories"):
+        copy({"s/" + "a/" * 2000 + "f": b""}, dest, "s", "/x")
+
+
 def test_many_names_below_are_seen_too() -> None:
     source: Tree = {f"s/{number}": b"" for number in range(40)}
     with pytest.raises(CannotPlace, match="over the directory /x/39"):
