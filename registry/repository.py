@@ -223,7 +223,7 @@ class Repository:
             following = _LINK.match(answer.headers.get("link", ""))
             if following is None:
                 return
-            path = self._here(urljoin(answer.url, following[1]))
+            path = self._here(answer.url, following[1])
         raise BadAnswer(f"{self.name} sent more than {_MAX_TAG_PAGES} pages of tags")
 
     def referrers(self, digest: Digest, artifact_type: str = "") -> tuple[Descriptor, ...]:
@@ -260,7 +260,7 @@ class Repository:
 
     def _next(self, answer: Answer, upload: Upload) -> Upload:
         location = answer.headers.get("location")
-        url = self._here(urljoin(answer.url, location)) if location else upload.url
+        url = self._here(answer.url, location) if location else upload.url
         if not url:
             raise BadAnswer(f"{self.name} started an upload, but did not say where", where=Where(answer.url))
         found = _RANGE.match(answer.headers.get("range", "").strip())
@@ -271,30 +271,24 @@ class Repository:
         least = answer.headers.get("oci-chunk-min-length", "")
         return Upload(url, offset, int(least) if least.isdecimal() and len(least) < 12 else upload.least)
 
-    def _here(self, url: str) -> str:
-        """An address the registry gave, on the registry: layers and credentials are not sent elsewhere.
+    def _here(self, asked: str, location: str) -> str:
+        """An address the registry gave, absolute and on the registry: layers and credentials are not sent elsewhere.
 
         Behind a proxy that ends TLS, registries are known to say ``http`` for what is ``https``.
         """
         base = self.client.base
-        parts, ours = urlsplit(url), urlsplit(base)
-        if (
-            parts.scheme == "http"
-            and ours.scheme == "https"
-            and (parts.hostname, parts.port)
-            == (
-                ours.hostname,
-                ours.port,
-            )
-        ):
-            url = urlunsplit(parts._replace(scheme="https"))
         try:
+            parts, ours = urlsplit(urljoin(asked, location)), urlsplit(base)
+            if (parts.scheme, ours.scheme, parts.netloc) == ("http", "https", ours.netloc):
+                parts = parts._replace(scheme="https")
+            url = urlunsplit(parts)
             same = origin(url) == origin(base) and not parts.username
         except ValueError:
-            same = False
+            same, url = False, ""
         if not same:
+            host = printable(location.partition("://")[2].partition("/")[0].rpartition("@")[2])
             raise BadAnswer(
-                f"{self.name} wants what is sent to it to go to another host, {printable(parts.netloc)}",
+                f"{self.name} wants what is sent to it to go to another host, {host}",
                 hint="a proxy before the registry may give it a wrong host name; otherwise do not trust this registry",
             )
         return url

@@ -323,4 +323,13 @@ def _tls_error(error: ssl.SSLError, host: str, where: Where) -> RegistryError:
             hint=f"put it at /etc/docker/certs.d/{host}/client.cert, its key at client.key beside it",
             where=where,
         )
+    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        # So ends the handshake of TLS 1.3 too, when what follows it tells that a certificate is missing.
+        return Unreachable(
+            f"cannot reach {host}: it broke off TLS",
+            hint=f"check that {host} is the right host and port, and whether it wants a client certificate: those are "
+            f"at /etc/docker/certs.d/{host}/client.cert, their key at client.key beside it",
+            where=where,
+            temporary=True,
+        )
     return _unreachable(host, f"TLS failed ({printable(reason or str(error)).lower()})", where)

@@ -48,7 +48,12 @@ class FakeRegistry:
     """
 
     def __init__(
-        self, gate: Gate | None = None, *, address: str = "127.0.0.1", tls: tuple[Path, Path] | None = None
+        self,
+        gate: Gate | None = None,
+        *,
+        address: str = "127.0.0.1",
+        tls: tuple[Path, Path] | None = None,
+        clients: Path | None = None,
     ) -> None:
         self.gate = gate or Gate()
         self.chunks = True
@@ -63,7 +68,7 @@ class FakeRegistry:
         self.uploads: dict[str, tuple[str, bytearray]] = {}
         self.lock = threading.RLock()
         self.ended = False
-        self._server = _Server((address, 0), self, tls)
+        self._server = _Server((address, 0), self, _context(tls, clients))
         self.host = f"{address}:{self._server.server_address[1]}"
         self.base = f"http{'s' if tls else ''}://{self.host}"
 
@@ -115,16 +120,25 @@ class FakeRegistry:
         return json.dumps({"schemaVersion": 2, "mediaType": media_type, "manifests": entries}).encode()
 
 
+def _context(tls: tuple[Path, Path] | None, clients: Path | None) -> ssl.SSLContext | None:
+    """With ``clients``, an authority, clients need a certificate too."""
+    if tls is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*tls)
+    if clients is not None:
+        context.load_verify_locations(clients)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, address: tuple[str, int], registry: FakeRegistry, tls: tuple[Path, Path] | None) -> None:
+    def __init__(self, address: tuple[str, int], registry: FakeRegistry, context: ssl.SSLContext | None) -> None:
         self.registry = registry
-        self._context: ssl.SSLContext | None = None
-        if tls is not None:
-            self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            self._context.load_cert_chain(*tls)
+        self._context = context
         super().__init__(address, _Handler)
 
     def get_request(self) -> tuple[Any, Any]:
