@@ -14,6 +14,7 @@ def main() -> None:
     is not asked to; every thread has ended by then, and what is written is flushed."""
     gc.freeze()
     gc.enable()
+    _open_standard_streams()
     code = run()
     try:
         sys.stdout.flush()
@@ -21,6 +22,20 @@ def main() -> None:
     except OSError:
         code = code or 1
     os._exit(code)
+
+
+def _open_standard_streams() -> None:
+    """Those that the caller closed: the next file opened, perhaps the store's database, would take the number of one
+    and be written to. Whatever needs standard output shall fail; what is said to nobody's standard error is lost."""
+    for number, flags in enumerate((os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, flags), True)  # takes the lowest number that is free: this one
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", closefd=False)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,9 @@ _CHUNK = 1 << 16
 _DIED: Answer = (None, None, "the sandbox helper died")
 _CLOSE_SECONDS = 10.0
 
+MAX_GROUPS = 65536
+"""NGROUPS_MAX of the kernel (getgroups(2))."""
+
 
 class NativeRunner:
     """A Runner (``spec``). Starting one takes a fork; its helper gets ready meanwhile, in about 30 ms.
@@ -177,6 +180,7 @@ def _job(spec: SandboxSpec) -> Job:
     """Raises ValueError for what cannot be run."""
     if spec.network != "host":
         raise ValueError(f"network {spec.network!r} is not supported: only the host's is")
+    _check(spec)
     mounted = overlay.describe(spec.root, os.fsdecode(EMPTY))
     env = {_bytes(name): _bytes(value) for name, value in (("HOME", spec.identity.home), *spec.env)}
     return Job(
@@ -195,6 +199,19 @@ def _job(spec: SandboxSpec) -> Job:
         uid=spec.identity.uid,
         upper=os.fsencode(spec.root.upper),
     )
+
+
+def _check(spec: SandboxSpec) -> None:
+    """What execve(2) cannot be given. Raises ValueError that says so in the words of a Dockerfile."""
+    if not spec.args or not spec.args[0]:
+        raise ValueError("the command has no name: its first word is empty")
+    if len(spec.identity.groups) > MAX_GROUPS:
+        raise ValueError(f"the user is in {len(spec.identity.groups)} groups; the kernel takes {MAX_GROUPS}")
+    if not all(name for name, _ in spec.env):
+        raise ValueError("the environment has a variable without a name")
+    texts = (*spec.args, *(text for pair in spec.env for text in pair), spec.cwd, spec.identity.home)
+    if any("\0" in text for text in texts):
+        raise ValueError("its words, environment or directory hold a NUL character")
 
 
 def _bytes(text: str) -> bytes:

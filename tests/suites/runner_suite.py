@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -340,3 +341,20 @@ class RunnerSuite:
 
     def test_an_unknown_capability_is_refused(self, runner: Runner, box: Box) -> None:
         assert "FLYING" in failure(runner, box.spec("true")._replace(capabilities=("FLYING",)))
+
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            ({"args": ("",)}, "first word is empty"),
+            ({"args": ("/bin/sh", "a\0b")}, "hold a NUL"),
+            ({"env": (("A", "a\0b"),)}, "hold a NUL"),
+            ({"cwd": "/a\0b"}, "hold a NUL"),
+            ({"identity": Identity(0, 0, (0,), "/\0")}, "hold a NUL"),
+            ({"env": (("", "x"),)}, "without a name"),
+            ({"identity": Identity(0, 0, tuple(range(70_000)), "/")}, "in 70000 groups"),
+        ],
+    )
+    def test_what_no_command_can_be_given_is_refused(
+        self, runner: Runner, box: Box, change: dict[str, Any], said: str
+    ) -> None:
+        assert said in failure(runner, box.spec("true")._replace(**change))
