@@ -1,5 +1,6 @@
 """Building from Python: a request in, events out, a result back. Reading ``build`` is reading the architecture."""
 
+import contextlib
 import functools
 import os
 import threading
@@ -9,14 +10,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from builder.dockerfile.ignore import parse_ignore
 from builder.dockerfile.parse import parse
-from builder.events import BuildFinished, Emit, Phase, PlanReady, StepInfo, Warned
+from builder.events import BuildFinished, Emit, Phase, PlanReady, StepInfo, StepOutput, Warned
 from builder.output.assemble import assemble
-from builder.output.export import Exporter, open_exporter
+from builder.output.export import Exporter, Reporter, open_exporter
 from builder.plan.bases import resolve
 from builder.plan.context import Context, open_context
 from builder.plan.graph import ImageOp, LocalOp, Node, NodeId, Plan, ScratchOp, StepResult
 from builder.plan.keys import is_source
 from builder.plan.lower import lower
+from builder.plan.pulling import Connect, Images, Registries, Reports
 from builder.settings import BuildRequest
 from builder.solve.lookup import Known, State, inspect, states
 from builder.solve.scheduler import solve
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 Clock = Callable[[], float]
 RESOLV_CONF = "/etc/resolv.conf"
+_TELL_S = 3600
+"""A look-up in a registry that is older than this is told of."""
 
 
 class BuildResult(NamedTuple):
@@ -78,6 +82,8 @@ class _Bench(NamedTuple):
     store: Store
     emit: Emit
     clock: Clock
+    registries: Registries | None
+    cancelled: threading.Event
 
     def phase(self, name: str, start: bool) -> None:
         self.emit(Phase(self.clock(), None, name, start))
@@ -91,14 +97,16 @@ class _Prepared(NamedTuple):
 
 def _prepare(bench: _Bench) -> _Prepared:
     """Everything that is known before a step runs: the plan, the context's digests, the cache's records."""
-    request, store, emit, clock = bench
+    request, store, emit, clock, registries, cancelled = bench
     dockerfile = parse(request.dockerfile_text, request.dockerfile_path)
     bench.phase("resolve", True)
-    plan = lower(dockerfile, resolve(dockerfile, request, store), request)
+    images = Images(store, registries, request.platform, Reports(emit, clock, cancelled), request.pull)
+    plan = lower(dockerfile, resolve(dockerfile, request, store, images), request)
     bench.phase("resolve", False)
     emit(PlanReady(clock(), _shown(plan), plan.target))
     for message, span in plan.warnings:
         emit(Warned(clock(), None, message, span.first_line if span is not None else 0))
+    _tell_ages(plan, emit, clock())
     bench.phase("context", True)
     contexts = {
         node.op.name: _open(node.op, request, store) for node in plan.nodes.values() if isinstance(node.op, LocalOp)
@@ -118,6 +126,16 @@ def _step_info(node: Node) -> StepInfo:
     return StepInfo(node.id, node.title, node.stage, node.position, node.total, line)
 
 
+def _tell_ages(plan: Plan, emit: Emit, now: float) -> None:
+    """How long ago a registry said what the name of a base means."""
+    for node in plan.nodes.values():
+        if isinstance(node.op, ImageOp) and node.op.looked_up is not None and now - node.op.looked_up >= _TELL_S:
+            days, seconds = divmod(int(now - node.op.looked_up), 86400)
+            age = f"{days} days" if days > 1 else f"{(days * 86400 + seconds) // 60} minutes"
+            text = f"looked up {age} ago; --pull looks again\n"
+            emit(StepOutput(now, node.id, 1, text.encode()))
+
+
 def _open(op: LocalOp, request: BuildRequest, store: Store) -> Context:
     """The build context, or a named one; each has an ignore file of its own."""
     named = {context.name: context.path for context in request.build_contexts if context.kind == "local"}
@@ -135,10 +153,15 @@ def _open(op: LocalOp, request: BuildRequest, store: Store) -> Context:
     return open_context(root, matcher, store.file_digests)
 
 
-def plan(request: BuildRequest, *, clock: Clock = time.time) -> tuple[Plan, Mapping[NodeId, State]]:  # noqa: TID251
-    """What ``build`` would do, and what of it is cached. Runs nothing."""
-    with Store.open(request.root) as store:
-        prepared = _prepare(_Bench(request, store, lambda _: None, clock))
+def plan(
+    request: BuildRequest,
+    *,
+    connect: Connect | None = None,
+    clock: Clock = time.time,  # noqa: TID251
+) -> tuple[Plan, Mapping[NodeId, State]]:
+    """What ``build`` would do, and what of it is cached. Runs nothing, but pulls the bases that the store lacks."""
+    with Store.open(request.root) as store, _registries(connect) as registries:
+        prepared = _prepare(_Bench(request, store, lambda _: None, clock, registries, threading.Event()))
         return prepared.plan, states(prepared.plan, prepared.known, store)
 
 
@@ -147,19 +170,23 @@ def build(
     emit: Emit,
     *,
     cancelled: threading.Event | None = None,
+    connect: Connect | None = None,
     clock: Clock = time.time,  # noqa: TID251 - the clock enters the builder here
 ) -> BuildResult:
-    """Raises PybuildError; a failure loses nothing that was in the store before."""
+    """``connect`` opens a session with registries (``registry.session.Session.of``) when one is needed; without it
+    only what is in the store can be built from. Raises PybuildError; a failure loses nothing that was in the store.
+    """
     started = clock()
-    with Store.open(request.root) as store:
-        bench = _Bench(request, store, emit, clock)
+    cancelled = cancelled or threading.Event()
+    with Store.open(request.root) as store, _registries(connect) as registries:
+        bench = _Bench(request, store, emit, clock, registries, cancelled)
         prepared = _prepare(bench)
         runner = _Runner()
-        exporter = open_exporter(request, prepared.plan, store, emit, clock)
+        exporter = open_exporter(request, prepared.plan, store, Reporter(emit, clock), registries)
         try:
             host = functools.partial(_host_files, request)
             context = StepContext(store, runner.get, host, prepared.contexts, emit, clock)
-            control = _control(request, cancelled or threading.Event(), runner)
+            control = _control(request, cancelled, runner)
             results = solve(prepared.plan, prepared.known, context, exporter, control)
             runner.close()
             result = _finish(bench, prepared.plan, results, exporter)
@@ -170,6 +197,10 @@ def build(
             runner.close()
     emit(_finished(prepared, results, result, clock() - started, clock()))
     return result
+
+
+def _registries(connect: Connect | None) -> contextlib.AbstractContextManager[Registries | None]:
+    return contextlib.nullcontext() if connect is None else Registries(connect)
 
 
 def _finished(
@@ -207,7 +238,7 @@ def _host_files(request: BuildRequest) -> "HostFiles":
 def _finish(bench: _Bench, plan: Plan, results: Mapping[NodeId, StepResult], exporter: Exporter) -> BuildResult:
     """The image out of the results: config, record, outputs, names; in this order, so that a name never points at what
     could not be written."""
-    request, store, _, clock = bench
+    request, store, clock = bench.request, bench.store, bench.clock
     base = plan.nodes[plan.base].op
     below, inherited = (base.rootfs, base.clamps) if isinstance(base, ImageOp) else ((), ())
     # A cached step may stand on other layers that pack to the same diff ids, with other clamps: those of the base as it

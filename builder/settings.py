@@ -19,16 +19,19 @@ class OutputSpec(NamedTuple):
     """One ``-o``. ``dest`` is a path, or "-" for standard output; None when the type needs none."""
 
     type: str
-    """``oci``, ``docker``, ``tar``, ``local`` or ``load``."""
+    """``oci``, ``docker``, ``tar``, ``local``, ``load`` or ``registry``."""
     dest: str | None
     compression: str = "gzip"
     compression_level: int | None = None
     tar: bool = True
     """False: ``oci`` writes a layout directory."""
+    names: tuple[str, ...] = ()
+    """``registry``: where to push to, in full; from ``from_flags`` on never empty."""
 
 
 class NamedContext(NamedTuple):
-    """``--build-context NAME=...``: ``kind`` is ``local`` or ``oci-layout``; ``reference`` a tag or digest, if any."""
+    """``--build-context NAME=...``: ``kind`` is ``local``, ``oci-layout`` or ``docker-image`` (then ``path`` is the
+    image's full name); ``reference`` a tag or digest, if any."""
 
     name: str
     kind: str
@@ -65,6 +68,8 @@ class BuildRequest:
     jobs: int = 0
     """Steps that may run at once; 0 for twice the number of processors."""
     docker_host: str = DOCKER_HOST
+    pull: str = "missing"
+    """When registries are asked for bases: ``missing``, ``newer``, ``always`` or ``never``."""
 
 
 class FlagError(PybuildError):
@@ -95,6 +100,7 @@ class Flags(NamedTuple):
     build_contexts: tuple[str, ...] = ()
     root: str | None = None
     security_opts: tuple[str, ...] = ()
+    pull: str = "missing"
 
 
 class BuildFiles(NamedTuple):
@@ -118,6 +124,7 @@ class Host(NamedTuple):
 def from_flags(flags: Flags, files: BuildFiles, host: Host) -> BuildRequest:
     """Raises FlagError, and InvalidReference for a bad tag."""
     build_args = _build_args(flags.build_args, host.environ)
+    tags = tuple(dict.fromkeys(_tag(text) for text in flags.tags))
     return BuildRequest(
         context=files.context,
         dockerfile_path=files.dockerfile_path,
@@ -125,15 +132,16 @@ def from_flags(flags: Flags, files: BuildFiles, host: Host) -> BuildRequest:
         ignore_text=files.ignore_text,
         root=store_root(flags.root, host),
         platform=_platform(flags.platforms, host),
-        tags=tuple(dict.fromkeys(_tag(text) for text in flags.tags)),
+        tags=tuple(dict.fromkeys((*tags, *(name for output in flags.outputs for name in output.names)))),
         target=flags.target or None,
         build_args=build_args,
         labels=tuple(dict(map(_label, flags.labels)).items()),
         no_cache=flags.no_cache,
-        outputs=flags.outputs,
+        outputs=tuple(_pushed(output, tags) for output in flags.outputs if output.type != "image"),
         build_contexts=_named_contexts(flags.build_contexts, host.cwd),
         epoch=_epoch(dict(build_args)),
         seccomp=_seccomp(flags.security_opts),
+        pull=flags.pull,
         docker_host=host.environ.get("DOCKER_HOST") or DOCKER_HOST,
     )
 
@@ -170,6 +178,16 @@ def full_name(text: str, flag: str) -> str:
 
 def _tag(text: str) -> str:
     return full_name(text, "--tag")
+
+
+def _pushed(output: OutputSpec, tags: tuple[str, ...]) -> OutputSpec:
+    """A push goes to the names given with it, else to all tags."""
+    if output.type != "registry":
+        return output
+    names = output.names or tags
+    if not names:
+        raise FlagError("there is no name to push to", hint="add -t HOST/NAME:TAG")
+    return output._replace(names=names)
 
 
 def _pair(text: str, flag: str) -> tuple[str, str | None]:
@@ -258,7 +276,7 @@ def _named_context(name: str, value: str, cwd: str) -> NamedContext:
         path, reference = _layout(rest)
         return NamedContext(name, "oci-layout", absolute(cwd, path), reference)
     if separator and scheme == "docker-image":
-        raise UnsupportedFlag(what, f"fetch the image with another tool, pybuild load it, and write FROM {rest}")
+        return NamedContext(name, "docker-image", str(Reference.parse(rest).tagged()))
     if separator or value.startswith(("git@", "target:", "input:")):
         raise UnsupportedFlag(what, "name a directory, or oci-layout://PATH[:TAG]")
     return NamedContext(name, "local", absolute(cwd, value))

@@ -12,6 +12,7 @@ from layers.buildrecords import ImageTable, StepTable
 from layers.digest import LayerId, Rootfs
 from layers.errors import IntegrityError, NotInStore
 from layers.leases import held, remove_tree
+from layers.pullrecords import OriginTable
 from layers.storecontext import StoreContext
 
 RECENT_SECONDS = 7 * 24 * 3600
@@ -88,6 +89,7 @@ class Collector:
         places = context.layers.places()
         self._delete_layers(set(places) - _closure(roots, places))
         context.layers.forget_blobs_of_nobody()
+        OriginTable(context.database).forget_lost()
 
     def _delete_layers(self, gone: set[LayerId]) -> None:
         """With every layer, step and image that stands on them. In a transaction of the caller."""

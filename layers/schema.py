@@ -12,8 +12,9 @@ from typing import Any
 
 from layers.errors import StoreBusy, StoreError
 
-VERSION = 1
-"""``PRAGMA user_version`` of this layout. Version 1 means: overlay metadata in ``user.overlay.*`` xattrs."""
+VERSION = 2
+"""``PRAGMA user_version`` of this layout. Version 1 means: overlay metadata in ``user.overlay.*`` xattrs. Version 2 has
+``REGISTRIES`` as well."""
 
 BUSY_SECONDS = 30.0
 
@@ -89,6 +90,28 @@ CREATE TABLE files (
 ) WITHOUT ROWID;
 """
 
+REGISTRIES = """
+-- What names meant at registries. name: in full, with a tag or a digest. checked: seconds since the epoch.
+CREATE TABLE pulls (
+    name TEXT NOT NULL,
+    platform TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    image TEXT NOT NULL REFERENCES images (id) ON DELETE CASCADE,
+    checked REAL NOT NULL,
+    PRIMARY KEY (name, platform)
+) WITHOUT ROWID;
+CREATE INDEX pulls_image ON pulls (image);
+
+-- Which repositories of which registries have a blob.
+CREATE TABLE origins (
+    number INTEGER PRIMARY KEY,
+    digest TEXT NOT NULL,
+    host TEXT NOT NULL,
+    repository TEXT NOT NULL,
+    UNIQUE (digest, host, repository)
+);
+"""
+
 
 class Database:
     """One connection per thread; none survives a fork. Errors of SQLite come out as StoreError."""
@@ -121,16 +144,18 @@ class Database:
             return int(self.connection().execute("PRAGMA user_version").fetchone()[0])
 
     def create(self) -> None:
-        """Makes the tables. One process at a time (the caller holds the gate); does nothing when they are there."""
+        """Makes the tables that are missing. One process at a time: the caller holds the gate."""
         connection = self.connection()
         with self.errors():
             connection.execute("PRAGMA journal_mode = WAL")
         with self.transaction():
-            if self.version() == 0:
-                for statement in TABLES.split(";\n"):
-                    if statement.strip():
-                        connection.execute(statement)
-                connection.execute(f"PRAGMA user_version = {VERSION}")
+            version = self.version()
+            if version >= VERSION:
+                return
+            for statement in ((TABLES if version == 0 else "") + REGISTRIES).split(";\n"):
+                if statement.strip():
+                    connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {VERSION}")
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:

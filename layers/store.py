@@ -27,6 +27,7 @@ from layers.digest import CacheKey, DiffId, Digest, LayerId, Rootfs
 from layers.errors import NotInStore, StoreError
 from layers.filedigests import FileDigests
 from layers.leases import Gate, Lease, sweep
+from layers.pullrecords import OriginTable, PullTable
 from layers.records import LayerRecords, Packing
 from layers.schema import VERSION, Database
 from layers.storecontext import KeyedLocks, StoreContext, boot_id
@@ -70,6 +71,8 @@ class Store:
         self.root = context.root
         self.blobs = context.blobs
         self.file_digests = context.files
+        self.pulls = PullTable(context.database)
+        self.origins = OriginTable(context.database)
 
     @classmethod
     def open(cls, root: str, *, clock: Callable[[], float] = time.time) -> Self:  # noqa: TID251 - the store owns the clock
@@ -328,8 +331,8 @@ class Store:
 
 
 def _prepare(root: str, database: Database, gate: Gate) -> None:
-    """Makes the folders and the tables of a new store."""
-    if not os.path.exists(os.path.join(root, "store.db")) or database.version() == 0:
+    """Makes the folders and the tables of a new store, and the tables that an older one lacks."""
+    if not os.path.exists(os.path.join(root, "store.db")) or database.version() < VERSION:
         _make_folder(root)
         _refuse_overlay(root)
         for folder in FOLDERS:

@@ -23,6 +23,10 @@ SUMMARIES = {
     "tag": "Give an image another name.",
     "rmi": "Remove names and images.",
     "prune": "Remove what nothing needs any more.",
+    "pull": "Fetch images from registries.",
+    "push": "Send images to registries.",
+    "login": "Keep the credentials for a registry.",
+    "logout": "Forget the credentials for a registry.",
     "save": "Write images to an archive.",
     "load": "Read images from an archive or OCI layout.",
 }
@@ -49,6 +53,14 @@ class Commands(click.Group):
                 return plan
             case "save" | "load":
                 from builder.cli.archives import COMMANDS
+
+                return COMMANDS[cmd_name]
+            case "pull" | "push":
+                from builder.cli.transfers import COMMANDS
+
+                return COMMANDS[cmd_name]
+            case "login" | "logout":
+                from builder.cli.credentials import COMMANDS
 
                 return COMMANDS[cmd_name]
             case _:

@@ -44,7 +44,7 @@ def save(root: str | None, output: str | None, kind: str, names: tuple[str, ...]
         found = {image.id: image for image in (find_image(store, name) for name in names)}
         if len(found) > 1:
             raise UnsupportedFlag("saving several images into one archive", "save each to a file of its own")
-        image = _output_image(store, *found.values(), names=_names(store, names))
+        image = output_image(store, *found.values(), names=_names(store, names))
         with _target(output) as write:
             if kind == "oci":
                 write_archive(image, store.blobs, write)
@@ -66,7 +66,7 @@ def _names(store: Store, given: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _output_image(store: Store, image: StoredImage, *, names: tuple[str, ...]) -> OutputImage:
+def output_image(store: Store, image: StoredImage, *, names: tuple[str, ...]) -> OutputImage:
     """Packs the layers that were never packed."""
     compression = default("gzip")
     layers = [store.blob(layer, clamp, compression) for layer, clamp in zip(image.rootfs, image.clamps, strict=True)]

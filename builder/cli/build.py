@@ -10,19 +10,26 @@ import click
 from builder.cli.flags import REFUSED_SWITCHES, REFUSED_VALUES, StrictCommand, idle, plan_options, refused
 from builder.cli.outputs import parse_outputs
 from builder.cli.progress import MODES, choose, renderer
-from builder.cli.session import Session, current_host, say
+from builder.cli.session import Session, connector, current_host, say
 from builder.cli.sources import check_contexts, read_files
 from builder.report.hub import Hub
 from builder.settings import BuildRequest, FlagError, Flags, Host, absolute, from_flags
+
+_RESULT_FILES = ("iidfile", "metadata_file", "digest_file")
+_WITH_MANIFEST = frozenset({"oci", "docker", "load", "registry"})
 
 
 @click.command("build", cls=StrictCommand, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("-t", "--tag", multiple=True, metavar="NAME[:TAG]", help="Name of the image; may be repeated.")
 @plan_options
-@click.option("-o", "--output", multiple=True, metavar="type=TYPE,dest=PATH", help="oci, docker, tar or local.")
+@click.option(
+    "-o", "--output", multiple=True, metavar="type=TYPE,dest=PATH", help="oci, docker, tar, local, image or registry."
+)
 @click.option("--load", is_flag=True, help="Load the image into a Docker Engine.")
+@click.option("--push", is_flag=True, help="Push the image to the registries that its names say.")
 @click.option("--iidfile", metavar="FILE", help="Write the image id to a file.")
 @click.option("--metadata-file", metavar="FILE", help="Write what was built to a file, as JSON.")
+@click.option("--digest-file", metavar="FILE", help="Write the digest of the manifest to a file.")
 @click.option("--security-opt", multiple=True, metavar="seccomp=unconfined", help="Run steps without a filter.")
 @click.option("--progress", type=click.Choice(MODES), help="How progress is shown (default: auto).")
 @click.option("-q", "--quiet", is_flag=True, help="Print the image id only.")
@@ -39,7 +46,9 @@ def build(session: Session, /, **given: Any) -> None:
     session.json = mode == "json"
     request = make_request(session, given, host)
     _check_standard_output(request, quiet=given["quiet"])
-    files = {key: absolute(host.cwd, given[key]) for key in ("iidfile", "metadata_file") if given[key] is not None}
+    if given["digest_file"] is not None and not any(output.type in _WITH_MANIFEST for output in request.outputs):
+        raise FlagError("--digest-file: nothing that is asked for has a digest", hint="add --push or -o type=oci")
+    files = {key: absolute(host.cwd, given[key]) for key in _RESULT_FILES if given[key] is not None}
     for file in map(Path, files.values()):
         # What an earlier build left must not be taken for the result of one that fails.
         if file.is_file():
@@ -49,7 +58,9 @@ def build(session: Session, /, **given: Any) -> None:
 
 def make_request(session: Session, given: Mapping[str, Any], host: Host) -> BuildRequest:
     """From the options of ``build`` or ``plan``. Raises FlagError."""
-    outputs = parse_outputs(given.get("output", ()), host.cwd, load=given.get("load", False))
+    outputs = parse_outputs(
+        given.get("output", ()), host.cwd, load=given.get("load", False), push=given.get("push", False)
+    )
     flags = Flags(
         tags=given.get("tag", ()),
         target=given["target"],
@@ -60,6 +71,7 @@ def make_request(session: Session, given: Mapping[str, Any], host: Host) -> Buil
         outputs=outputs,
         build_contexts=given["build_context"],
         root=given["root"],
+        pull=given["pull"],
         security_opts=given.get("security_opt", ()),
     )
     files = read_files(given["path"], given["file"], host.cwd)
@@ -88,7 +100,7 @@ def _build(
     interrupts = session.interrupts
     show = renderer(mode, environ, debug=session.debug)
     with interrupts, Hub(show, on_failure=interrupts.cancelled.set) as hub:
-        result = api.build(request, hub.emit, cancelled=interrupts.cancelled)
+        result = api.build(request, hub.emit, cancelled=interrupts.cancelled, connect=connector(environ))
     if files:
         from builder.output.metadata import iid_text, metadata_text
 
@@ -96,6 +108,8 @@ def _build(
             write_file(files["iidfile"], iid_text(result.image_id))
         if "metadata_file" in files:
             write_file(files["metadata_file"], metadata_text(result))
+        if "digest_file" in files and result.descriptor is not None:
+            write_file(files["digest_file"], str(result.descriptor.digest))
     if mode == "quiet":
         say(result.image_id)
 

@@ -14,7 +14,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _LIMITS = "run pybuild itself under the limit, for example with systemd-run --scope -p MemoryMax=2G"
 _SECRETS = "nothing secret can be given to a RUN yet; don't use --build-arg for it, which is published in the history"
-_REGISTRY = "bases come from pybuild load; fetch and push images with another tool"
 _CHECKS = "pybuild plan says what would be built"
 
 REFUSED_VALUES = {
@@ -44,10 +43,14 @@ _SHORT = {"--memory": "-m", "--cpu-shares": "-c"}
 REFUSED_SWITCHES = {
     "--check": _CHECKS,
     "--compress": "the context is read in place: nothing is sent that could be compressed",
-    "--pull": _REGISTRY,
-    "--push": _REGISTRY,
     "--squash": "build in one stage and COPY --from it into another",
 }
+_PULL = {
+    "--pull": "--pull=always",
+    **{f"--pull={word}": "--pull=always" for word in ("true", "1", "t", "T", "TRUE", "True")},
+    **{f"--pull={word}": "--pull=missing" for word in ("false", "0", "f", "F", "FALSE", "False")},
+}
+"""--pull needs no value: buildx has a switch of this name, other tools a choice."""
 IDLE_SWITCHES = ("--rm", "--force-rm")
 """True is what is done anyway."""
 _OFF = frozenset({"false", "0", "f", "F", "FALSE", "False"})
@@ -123,6 +126,12 @@ def plan_options(function: F) -> F:
             click.option("--platform", multiple=True, help="Platform; only this machine's own is supported."),
             click.option("--no-cache", is_flag=True, help="Run every step again."),
             click.option("--build-context", multiple=True, metavar="NAME=PATH", help="Directory or oci-layout://PATH."),
+            click.option(
+                "--pull",
+                type=click.Choice(("missing", "newer", "always", "never")),
+                default="missing",
+                help="When registries are asked for bases (default: missing; --pull alone: always).",
+            ),
             click.option("--root", metavar="DIRECTORY", help="Where the store is (default: PYBUILD_ROOT)."),
             click.option("-D", "--debug", is_flag=True, help="Show tracebacks and every phase."),
         )
@@ -147,6 +156,7 @@ def plain_switches(args: Sequence[str], params: Sequence[click.Parameter]) -> li
     todo = list(reversed(args))
     while todo:
         word = todo.pop()
+        word = _PULL.get(word, word)
         name, equals, value = word.partition("=")
         if word == "--":
             found += [(rest, None) for rest in (word, *reversed(todo))]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from builder.settings import FlagError, OutputSpec, UnsupportedFlag, absolute, parse_bool
+from builder.settings import FlagError, OutputSpec, UnsupportedFlag, absolute, full_name, parse_bool
 
 _COMPRESSIONS = {"gzip": "gzip", "zstd": "zstd", "uncompressed": "none"}
 _LEVELS = {"gzip": 9, "zstd": 22}
@@ -12,6 +12,8 @@ _ATTRIBUTES: Mapping[str, frozenset[str]] = {
     "docker": _IMAGE,
     "tar": frozenset({"dest"}),
     "local": frozenset({"dest"}),
+    "image": frozenset({"name", "push", "compression", "compression-level"}),
+    "registry": frozenset({"name", "push", "compression", "compression-level"}),
 }
 """Of each output type."""
 _HARMLESS_IMAGE = {
@@ -25,6 +27,8 @@ _HARMLESS = {
     "docker": _HARMLESS_IMAGE,
     "tar": {"platform-split": "false"},
     "local": {"platform-split": "false", "mode": "copy"},
+    "image": {**_HARMLESS_IMAGE, "store": "true", "unpack": "false", "push-by-digest": "false"},
+    "registry": {**_HARMLESS_IMAGE, "store": "true", "unpack": "false", "push-by-digest": "false"},
 }
 """Attributes that ask for what is done anyway: layers are clamped to SOURCE_DATE_EPOCH whenever it is set."""
 _LATER_ATTRIBUTES = frozenset(
@@ -36,17 +40,17 @@ _LATER_ATTRIBUTES = frozenset(
     }
 )
 _LATER_TYPES = {
-    "image": "leave it out: -t NAME keeps the image in pybuild's store",
-    "registry": "write -o type=oci,dest=image.tar and push that with another tool",
     "cacheonly": "leave it out: without -o and -t nothing but the cache is kept",
 }
 
 
-def parse_outputs(given: Sequence[str], cwd: str, *, load: bool) -> tuple[OutputSpec, ...]:
-    """Every ``-o``, and ``--load``. Raises FlagError."""
+def parse_outputs(given: Sequence[str], cwd: str, *, load: bool, push: bool) -> tuple[OutputSpec, ...]:
+    """Every ``-o``, ``--load`` and ``--push``. Raises FlagError."""
     found = [parse_output(text, cwd) for text in given]
     if load:
         found.append(OutputSpec("load", None))
+    if push:
+        found = _with_push(found)
     found = list(dict.fromkeys(found))
     if sum(output.dest == "-" for output in found) > 1:
         raise FlagError("--output: only one output can go to standard output", hint="give the others a dest=FILE")
@@ -55,6 +59,13 @@ def parse_outputs(given: Sequence[str], cwd: str, *, load: bool) -> tuple[Output
         if taken.count(dest) > 1:
             raise FlagError(f"--output: two outputs go to {dest}", hint="give each a dest of its own")
     return tuple(found)
+
+
+def _with_push(found: list[OutputSpec]) -> list[OutputSpec]:
+    """As in buildx: images that are asked for are pushed; without any, the image under its tags."""
+    if any(output.type in {"image", "registry"} for output in found):
+        return [output._replace(type="registry") if output.type == "image" else output for output in found]
+    return [*found, OutputSpec("registry", None)]
 
 
 def parse_output(text: str, cwd: str) -> OutputSpec:
@@ -73,16 +84,31 @@ def parse_output(text: str, cwd: str) -> OutputSpec:
         raise _unknown_type(text, kind)
     for key, value in attributes.items():
         _check_attribute(text, kind, key, value)
+    if kind in {"image", "registry"}:
+        return _image(text, kind, attributes)
     dest = attributes.get("dest", "")
     if kind == "docker" and not dest:
         kind = "load"
-    tar = _true(attributes.get("tar", "true"))
+    tar = _true(attributes.get("tar", "true"), "tar")
     return OutputSpec(
         kind,
         _dest(text, kind, dest, cwd) if tar else _directory(text, dest, cwd),
         compression=_compression(text, attributes.get("compression", "gzip")),
         compression_level=_level(text, attributes),
         tar=tar,
+    )
+
+
+def _image(text: str, kind: str, attributes: Mapping[str, str]) -> OutputSpec:
+    """``image`` stays in the store; ``registry``, and ``image`` with push=true, is pushed as well."""
+    push = _true(attributes.get("push", "true" if kind == "registry" else "false"), "push")
+    names = tuple(full_name(name.strip(), "--output name=") for name in attributes.get("name", "").split(",") if name)
+    return OutputSpec(
+        "registry" if push else "image",
+        None,
+        compression=_compression(text, attributes.get("compression", "gzip")),
+        compression_level=_level(text, attributes),
+        names=names,
     )
 
 
@@ -146,8 +172,10 @@ def _level(text: str, attributes: Mapping[str, str]) -> int | None:
     return int(value)
 
 
-def _true(value: str) -> bool:
+def _true(value: str, name: str) -> bool:
     answer = parse_bool(value)
     if answer is None:
-        raise FlagError(f"--output: tar={value} is neither true nor false", hint="write tar=true or tar=false")
+        raise FlagError(
+            f"--output: {name}={value} is neither true nor false", hint=f"write {name}=true or {name}=false"
+        )
     return answer

@@ -5,12 +5,15 @@ import signal
 import sys
 import threading
 from _thread import start_new_thread
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from builder.settings import Host
+
+if TYPE_CHECKING:
+    from registry.session import Session as RegistrySession
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -86,6 +89,17 @@ def unwinding() -> Iterator[None]:
 def current_host() -> Host:
     """Reads the environment, the only place of the command line that does."""
     return Host(os.environ, os.getcwd(), os.uname().machine, os.geteuid() == 0)  # noqa: PTH109 - as text, links kept
+
+
+def connector(environ: Mapping[str, str]) -> "Callable[[], RegistrySession]":
+    """Opens a session with registries, as the user's files and environment say. Imports nothing before it is called."""
+
+    def connect() -> "RegistrySession":
+        from registry.session import Session as RegistrySession
+
+        return RegistrySession.of(environ)
+
+    return connect
 
 
 def say(text: str) -> None:

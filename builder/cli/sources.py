@@ -71,6 +71,8 @@ def _ignore(dockerfile: Path, root: Path) -> bytes | None:
 def check_contexts(request: BuildRequest) -> None:
     """Raises FlagError for a named context that isn't there."""
     for named in request.build_contexts:
+        if named.kind == "docker-image":
+            continue
         path = Path(named.path)
         if not path.exists() or (named.kind == "local" and not path.is_dir()):
             raise FlagError(f"--build-context {named.name}: there is no directory {named.path}")

@@ -3,15 +3,15 @@
 import os
 import queue
 import threading
-import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from builder.errors import Cancelled
 from builder.events import Emit, Phase
-from builder.output.target import Finished, OutputError, Progress, Target
+from builder.output.target import Finished, OutputError, Progress, Receiver, Target
 from builder.plan.graph import ImageOp, Plan
+from builder.plan.pulling import Registries
 from builder.settings import BuildRequest, OutputSpec
 from layers.digest import LayerId, Rootfs
 from layers.errors import PybuildError
@@ -35,22 +35,26 @@ def open_exporter(
     request: BuildRequest,
     plan: Plan,
     store: Store,
-    emit: Emit,
-    clock: Clock = time.time,  # noqa: TID251 - only events are dated with it; builder.api may give its own
+    reporter: "Reporter",
+    registries: Registries | None = None,
 ) -> "Exporter":
     """Checks every output. Raises PybuildError for one that could not be written after the build."""
-    targets = [(spec, make_target(spec, request.docker_host)) for spec in request.outputs]
+    targets = [(spec, make_target(spec, request.docker_host, store, registries)) for spec in request.outputs]
     for _, target in targets:
         target.check()
-    return Exporter(request, plan, store, targets, Reporter(emit, clock))
+    return Exporter(request, plan, store, targets, reporter)
 
 
-def make_target(spec: OutputSpec, docker_host: str) -> Target:
+def make_target(spec: OutputSpec, docker_host: str, store: Store, registries: Registries | None) -> Target:
     """Raises PybuildError for a type, destination or compression that is not possible.
 
     A build without outputs imports none of their modules.
     """
     match spec.type, spec.dest:
+        case "registry", None if registries is not None:
+            from builder.output.registry import RegistryPush
+
+            return RegistryPush(spec.names, registries, store.origins, _compression(spec))
         case ("oci" | "docker") as kind, str() as dest:
             from builder.output.archive import DockerArchive, OciArchive, OciLayout
 
@@ -160,7 +164,10 @@ class Exporter:
             what = f"layer {job.layer}"
             self._reporter.phase("pack", True, what)
             try:
-                self._store.blob(job.layer, job.clamp, job.compression)
+                blob = self._store.blob(job.layer, job.clamp, job.compression)
+                for _, target in self._targets:
+                    if isinstance(target, Receiver) and target.compression == job.compression:
+                        target.receive(blob, self._store)
             except (PybuildError, OSError):
                 continue
             finally:
@@ -188,6 +195,9 @@ class Exporter:
     def abort(self) -> None:
         """Drops what waits. The layer that is being packed is left to its thread: nothing depends on it."""
         self._aborted = True
+        for _, target in self._targets:
+            if isinstance(target, Receiver):
+                target.abort()
         with self._lock:
             if self._thread is not None:
                 self._jobs.put(None)
@@ -200,12 +210,13 @@ def write_image(
     """Every target in turn."""
     result = ExportResult()
     for spec, target in targets:
-        what = f"{spec.type} {os.fspath(spec.dest or '')}".rstrip()
-        reporter.phase("output", True, what)
+        name = "push" if spec.type == "registry" else "output"
+        what = ", ".join(spec.names) or f"{spec.type} {os.fspath(spec.dest or '')}".rstrip()
+        reporter.phase(name, True, what)
         progress = Progress(what, reporter.emit, reporter.clock)
         descriptor = target.write(image, store, progress)
         progress.report()
-        reporter.phase("output", False, what)
+        reporter.phase(name, False, what)
         if descriptor is not None and result.descriptor is None:
             result = ExportResult(str(descriptor.digest), descriptor)
     return result

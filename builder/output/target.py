@@ -4,9 +4,10 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 from builder.events import Emit, Transfer
+from builder.plan.pulling import Bytes
 from layers.atomic import Write, replacing, write_to
 from layers.digest import Rootfs
 from layers.errors import PybuildError
@@ -52,6 +53,21 @@ class Target(Protocol):
         """The descriptor of the manifest, for those that write one. What fails leaves nothing half-written."""
 
 
+@runtime_checkable
+class Receiver(Protocol):
+    """A target that takes layers before the image is finished."""
+
+    @property
+    def compression(self) -> "Compression | None":
+        """As Target's."""
+
+    def receive(self, blob: Descriptor, store: Store) -> None:
+        """Begins to send it and returns. What goes wrong is tried again by ``write``, which tells of it."""
+
+    def abort(self) -> None:
+        """There will be no image: what was begun is given up."""
+
+
 class Progress:
     """Reports bytes written, every few megabytes."""
 
@@ -71,7 +87,14 @@ class Progress:
 
         return count
 
+    def part(self, what: str, total: int | None) -> "Bytes":
+        """A transfer of its own."""
+        return Bytes(what, total, self._emit, self._clock)
+
     def report(self) -> None:
+        """A transfer that counted nothing is not told of."""
+        if not self._done:
+            return
         self._reported = self._done
         self._emit(Transfer(self._clock(), None, self._what, self._done, None))
 

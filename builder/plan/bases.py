@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from builder.dockerfile.instructions import Dockerfile
 from builder.errors import PlanError
+from builder.plan.pulling import Images
 from builder.plan.reach import Base, Bases, reach
 from builder.plan.stages import ImageRef, Survey, suggestion, survey
 from builder.settings import BuildRequest, NamedContext
@@ -16,34 +17,45 @@ from registry.reference import Reference
 if TYPE_CHECKING:
     from layers.store import Store
 
+_NOT_THERE = frozenset({"unknown-name", "denied", "login-needed"})
+"""Codes of what registries say of a name that is misspelt: many don't tell that there is no such repository."""
 
-def resolve(dockerfile: Dockerfile, request: BuildRequest, store: "Store") -> Bases:
+
+def resolve(dockerfile: Dockerfile, request: BuildRequest, store: "Store", images: Images) -> Bases:
     """Every image the target stands on or copies from, by ``ImageRef.key``; nothing for stages it does not need.
 
-    Goes on for as long as triggers of the images found name further ones. Raises PlanError for what is not there.
+    Images that the store lacks are pulled. Goes on for as long as triggers of the images found name further ones.
+    Raises PlanError for what is not there.
     """
     found = survey(dockerfile, request)
     bases: dict[str, Base] = {}
     while unknown := reach(found, bases).unknown:
         for ref in unknown:
-            bases[ref.key] = _from_context(ref, ref.context, store) if ref.context else _from_store(ref, found, store)
+            if ref.context is not None and ref.context.kind == "oci-layout":
+                bases[ref.key] = _from_context(ref, ref.context, store)
+            else:
+                bases[ref.key] = _named(ref, found, store, images)
     return MappingProxyType(bases)
 
 
-def _from_store(ref: ImageRef, found: Survey, store: "Store") -> Base:
+def _named(ref: ImageRef, found: Survey, store: "Store", images: Images) -> Base:
+    if ref.context is not None:
+        ref = ref._replace(name=ref.context.path, context=None)  # docker-image://NAME
     name = ref.full_name()
-    image = store.image(name)
-    if image is not None:
-        rootfs, clamps = _as_anywhere(image.rootfs, image.clamps, store)
-        return Base(name, ImageConfig.parse(image.config), rootfs, clamps)
-    if Reference.parse(name).digest is not None:
-        hint = "the store knows images by tag: load the image with 'pybuild load', then leave out @ and the digest"
-    else:
-        stages = [frame.stage.name for frame in found.frames if frame.stage.name]
-        hint = suggestion(ref.name, stages) or (
-            "images are not fetched from registries yet: save it with another tool and 'pybuild load' the file"
-        )
-    raise PlanError(f"{ref.name}: there is no image {name} in the store", span=ref.span, hint=hint)
+    stages = [frame.stage.name for frame in found.frames if frame.stage.name]
+    try:
+        known = images.find(Reference.parse(name), ref.platform)
+    except PybuildError as error:
+        hint = suggestion(ref.name, stages) if error.code in _NOT_THERE else None
+        message = f"{ref.name}: {error.message}"
+        raise PlanError(message, span=ref.span, hint=hint or error.hint, code=error.code) from error
+    if known is None:
+        hint = suggestion(ref.name, stages) or "leave out --pull=never to fetch it, or 'pybuild load' it from a file"
+        raise PlanError(f"{ref.name}: there is no image {name} in the store", span=ref.span, hint=hint)
+    image = known.image
+    rootfs, clamps = _as_anywhere(image.rootfs, image.clamps, store)
+    meant = name if known.digest is None or "@" in name else f"{name}@{known.digest}"
+    return Base(meant, ImageConfig.parse(image.config), rootfs, clamps, known.looked_up)
 
 
 def _as_anywhere(

@@ -27,6 +27,8 @@ class _ImageOp(NamedTuple):
     rootfs: Rootfs
     clamps: tuple[int | None, ...]
     """Per layer: the SOURCE_DATE_EPOCH its packing was clamped to; layers of a base are never clamped again."""
+    looked_up: float | None = None
+    """When a registry was asked what the name means, in seconds since 1970."""
 
 
 class ImageOp(_ImageOp):
@@ -34,7 +36,7 @@ class ImageOp(_ImageOp):
 
     __slots__ = ()
     KEY: ClassVar[frozenset[str]] = frozenset({"diff_ids"})
-    NOT_KEY: ClassVar[frozenset[str]] = frozenset({"name", "rootfs", "clamps"})
+    NOT_KEY: ClassVar[frozenset[str]] = frozenset({"name", "rootfs", "clamps", "looked_up"})
 
 
 class _ScratchOp(NamedTuple):

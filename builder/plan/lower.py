@@ -109,7 +109,8 @@ class _Lowering:
 
     def _image(self, ref: ImageRef, shown: Shown) -> NodeId:
         base = self.bases[ref.key]
-        return self.table.add(ImageOp(base.name, base.config.diff_ids, base.rootfs, base.clamps), (), shown)
+        op = ImageOp(base.name, base.config.diff_ids, base.rootfs, base.clamps, base.looked_up)
+        return self.table.add(op, (), shown)
 
     def _check_platform(self, ref: ImageRef) -> None:
         there = self.bases[ref.key].config.platform.normalized()

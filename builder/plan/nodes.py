@@ -26,7 +26,7 @@ class NodeTable:
 
     def add(self, op: Op, inputs: tuple[NodeId, ...], shown: Shown) -> NodeId:
         """The node that does ``op``: the first of its kind. An image that a COPY named first is shown as the FROM."""
-        same = op._replace(name="") if isinstance(op, ImageOp) else op
+        same = op._replace(name="", looked_up=None) if isinstance(op, ImageOp) else op
         key = (type(op), same, inputs)
         known = self._known.get(key)
         if known is None:

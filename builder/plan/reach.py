@@ -20,12 +20,14 @@ TRIGGER_ESCAPE = "\\"
 
 
 class Base(NamedTuple):
-    """An image to build on. ``clamps``: per layer, the SOURCE_DATE_EPOCH its packing was clamped to."""
+    """An image to build on. ``clamps``: per layer, the SOURCE_DATE_EPOCH its packing was clamped to. ``looked_up``:
+    when a registry was asked what ``name`` means, in seconds since 1970; None when none was."""
 
     name: str
     config: ImageConfig
     rootfs: Rootfs
     clamps: tuple[int | None, ...]
+    looked_up: float | None = None
 
 
 Bases = Mapping[str, Base]

@@ -31,6 +31,9 @@ class NodeState(Protocol):
 
 States = Mapping[NodeId, NodeState]
 
+_LOCAL = frozenset({"rootfs", "looked_up"})
+"""What is true of this store at this moment only."""
+
 
 def plan_text(plan: Plan, states: States) -> str:
     """One line a step: number, what is known of it, the instruction; then what there is to warn of."""
@@ -94,7 +97,7 @@ def _step(node: Node, state: NodeState | None) -> dict[str, Any]:
 
 def _op(op: Op) -> dict[str, Any]:
     """The operation's fields. Of proxies only the names: their values may hold passwords. Local numbers stay out."""
-    fields = {name: _plain(value) for name, value in op._asdict().items() if name != "rootfs"}
+    fields = {name: _plain(value) for name, value in op._asdict().items() if name not in _LOCAL}
     if "proxy_env" in fields:
         fields["proxy_env"] = [name for name, _ in fields["proxy_env"]]
     return fields

@@ -20,7 +20,7 @@ from builder.events import (
 from builder.report.timeline import Timeline, clean, seconds_text
 
 PATIENCE = 1.0
-_PHASES = {"output": "exporting"}
+_PHASES = {"output": "exporting", "push": "pushing"}
 """Phases outside of steps that are shown as steps of their own."""
 
 
@@ -50,6 +50,7 @@ class Plain:
         self._names: dict[int, str] = {}
         """Of blocks that aren't steps."""
         self._began: dict[int, float] = {}
+        self._began_pull: dict[str, float] = {}
         self._owner: int | None = None
         self._wrote = False
 
@@ -125,7 +126,19 @@ class Plain:
         self._wrote = True
         self._write(text)
 
+    def _pull(self, event: Phase) -> None:
+        """Comes before the steps are known, and so before they have numbers; 0 is none of theirs."""
+        if event.start:
+            self._began_pull[event.detail] = event.at
+            self._text(f"#0 pulling {clean(event.detail)}\n")
+        else:
+            seconds = event.at - self._began_pull.pop(event.detail, event.at)
+            self._text(f"#0 pulled {clean(event.detail)} in {seconds_text(seconds)}\n")
+
     def _phase(self, event: Phase) -> None:
+        if event.name == "pull":
+            self._pull(event)
+            return
         verb = _PHASES.get(event.name, event.name if self._debug else None)
         if verb is None or (event.step is not None and not self._debug):
             return

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from builder.output.assemble import assemble
-from builder.output.export import Exporter, ExportResult, open_exporter
+from builder.output.export import Exporter, ExportResult, Reporter, open_exporter
 from builder.plan.graph import Plan
 from builder.settings import BuildRequest, OutputSpec
 from layers.digest import Rootfs
@@ -106,4 +106,4 @@ def export(store: Store, built: Built, asked: BuildRequest, events: list[object]
 
 
 def opened(store: Store, built: Built, asked: BuildRequest, emit: Callable[[object], None]) -> Exporter:
-    return open_exporter(asked, built.plan, store, emit, lambda: 1.0)
+    return open_exporter(asked, built.plan, store, Reporter(emit, lambda: 1.0))

@@ -11,6 +11,7 @@ from builder.settings import (
     Flags,
     Host,
     NamedContext,
+    OutputSpec,
     UnsupportedFlag,
     absolute,
     from_flags,
@@ -140,6 +141,7 @@ def test_other_security_options(given: str) -> None:
         ("with:colon", ("local", "/work/with:colon", None)),
         ("oci-layout://img", ("oci-layout", "/work/img", None)),
         ("oci-layout:///img:1.0", ("oci-layout", "/img", "1.0")),
+        ("docker-image://debian", ("docker-image", "docker.io/library/debian:latest", None)),
         ("oci-layout:///a:b/img", ("oci-layout", "/a:b/img", None)),
         ("oci-layout:///img@sha256:" + "0" * 64, ("oci-layout", "/img", "sha256:" + "0" * 64)),
     ],
@@ -148,9 +150,7 @@ def test_named_contexts(value: str, expected: tuple[str, str, str | None]) -> No
     assert request(build_contexts=(f"n={value}",)).build_contexts == (NamedContext("n", *expected),)
 
 
-@pytest.mark.parametrize(
-    "value", ["docker-image://debian", "https://example.org/x.git", "git@example.org:x", "target:x", "ssh://h/x"]
-)
+@pytest.mark.parametrize("value", ["https://example.org/x.git", "git@example.org:x", "target:x", "ssh://h/x"])
 def test_contexts_from_elsewhere(value: str) -> None:
     with pytest.raises(UnsupportedFlag, match=f"--build-context n={value} is not supported yet"):
         request(build_contexts=(f"n={value}",))
@@ -200,3 +200,21 @@ def test_absolute_keeps_dots_that_may_follow_links() -> None:
 )
 def test_parse_bool(text: str, expected: bool | None) -> None:
     assert parse_bool(text) is expected
+
+
+def test_a_push_goes_to_the_names_given_with_it_else_to_all_tags() -> None:
+    tagged = request(tags=("a", "h:1/b"), outputs=(OutputSpec("registry", None),))
+    assert tagged.outputs[0].names == tagged.tags == ("docker.io/library/a:latest", "h:1/b:latest")
+    named = request(tags=("a",), outputs=(OutputSpec("registry", None, names=("h:1/b:2",)),))
+    assert named.outputs[0].names == ("h:1/b:2",)
+    assert named.tags == ("docker.io/library/a:latest", "h:1/b:2")
+
+
+def test_an_image_that_is_only_kept_needs_no_output() -> None:
+    kept = request(outputs=(OutputSpec("image", None, names=("h:1/b:2",)),))
+    assert (kept.outputs, kept.tags) == ((), ("h:1/b:2",))
+
+
+def test_a_push_needs_a_name() -> None:
+    with pytest.raises(FlagError, match="no name to push to"):
+        request(outputs=(OutputSpec("registry", None),))

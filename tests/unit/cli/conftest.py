@@ -44,14 +44,14 @@ class FakeApi(ModuleType):
         self.during: Callable[[Emit, threading.Event], None] = lambda emit, cancelled: None
         self.descriptor: Descriptor | None = None
 
-    def build(self, request: BuildRequest, emit: Emit, *, cancelled: threading.Event) -> Result:
+    def build(self, request: BuildRequest, emit: Emit, *, cancelled: threading.Event, connect: object) -> Result:
         self.requests.append(request)
         self.during(emit, cancelled)
         if self.error is not None:
             raise self.error
         return Result(IMAGE_ID, request.tags, self.descriptor)
 
-    def plan(self, request: BuildRequest) -> tuple[object, object]:
+    def plan(self, request: BuildRequest, *, connect: object) -> tuple[object, object]:
         self.requests.append(request)
         raise PybuildError("planned")
 

@@ -59,8 +59,8 @@ def test_outputs_that_make_no_sense(text: str, problem: str) -> None:
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ("type=registry", "type=registry"),
-        ("type=image,push=true", "type=image"),
+        ("type=registry,push-by-digest=true", "push-by-digest=true"),
+        ("type=image,unpack=true", "unpack=true"),
         ("type=cacheonly", "type=cacheonly"),
         ("type=oci,dest=x,compression=estargz", "compression=estargz"),
         ("type=oci,dest=x,name=app", "name=app"),
@@ -77,7 +77,7 @@ def test_outputs_for_later(text: str, what: str) -> None:
 
 
 def test_several() -> None:
-    found = parse_outputs(("type=oci,dest=a", "-", "type=docker"), "/work", load=True)
+    found = parse_outputs(("type=oci,dest=a", "-", "type=docker"), "/work", load=True, push=False)
     assert [output.type for output in found] == ["oci", "tar", "load"]
 
 
@@ -90,4 +90,31 @@ def test_several() -> None:
 )
 def test_several_that_collide(given: tuple[str, ...], problem: str) -> None:
     with pytest.raises(FlagError, match=problem):
-        parse_outputs(given, "/work", load=False)
+        parse_outputs(given, "/work", load=False, push=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("type=registry", OutputSpec("registry", None)),
+        ("type=registry,compression=zstd", OutputSpec("registry", None, compression="zstd")),
+        ("type=image,push=true,name=h:1/a", OutputSpec("registry", None, names=("h:1/a:latest",))),
+        ("type=registry,push=false,name=a", OutputSpec("image", None, names=("docker.io/library/a:latest",))),
+        ('type=image,"name=h:1/a:2,b"', OutputSpec("image", None, names=("h:1/a:2", "docker.io/library/b:latest"))),
+    ],
+)
+def test_images(text: str, expected: OutputSpec) -> None:
+    assert parse_output(text, "/work") == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ((), ["registry"]),
+        (("type=oci,dest=a",), ["oci", "registry"]),
+        (("type=image,name=a",), ["registry"]),
+        (("type=registry",), ["registry"]),
+    ],
+)
+def test_push(given: tuple[str, ...], expected: list[str]) -> None:
+    assert [output.type for output in parse_outputs(given, "/work", load=False, push=True)] == expected

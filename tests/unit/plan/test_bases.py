@@ -1,6 +1,7 @@
 """Finding bases in a store and in named contexts."""
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from builder.dockerfile.parse import parse
 from builder.errors import PlanError
 from builder.plan.bases import resolve
 from builder.plan.lower import lower
+from builder.plan.pulling import Images, Reports
 from builder.plan.reach import Base, Bases
 from builder.settings import NamedContext
 from layers import media
@@ -31,9 +33,14 @@ def keep(store: Store, name: str, **config: object) -> None:
     store.put_image(raw, (), (), (name,))
 
 
+def alone(store: Store) -> Images:
+    """No registry may be asked."""
+    return Images(store, None, AMD64, Reports(lambda _: None, lambda: 0.0, threading.Event()))
+
+
 def found(text: str, store: Store, *contexts: NamedContext) -> Bases:
     asked = request(text, build_contexts=contexts)
-    return resolve(parse(asked.dockerfile_text, "Dockerfile"), asked, store)
+    return resolve(parse(asked.dockerfile_text, "Dockerfile"), asked, store, alone(store))
 
 
 def names(bases: Bases) -> list[str]:
@@ -105,11 +112,16 @@ def test_a_missing_image_of_a_copy(store: Store) -> None:
     assert "pybuild load" in (caught.value.hint or "")
 
 
-def test_a_digest_cannot_be_looked_up(store: Store) -> None:
+def test_a_digest_is_no_name_of_what_was_loaded(store: Store) -> None:
     keep(store, "docker.io/library/debian:12")
-    with pytest.raises(PlanError, match="no image") as caught:
+    with pytest.raises(PlanError, match="no image"):
         found(f"FROM debian:12@sha256:{'0' * 64}\n", store)
-    assert "digest" in (caught.value.hint or "")
+
+
+def test_an_image_stands_for_another(store: Store) -> None:
+    keep(store, "docker.io/library/mine:1")
+    bases = found("FROM debian\n", store, NamedContext("debian", "docker-image", "docker.io/library/mine:1"))
+    assert names(bases) == ["docker.io/library/mine:1"]
 
 
 def test_a_layout_stands_for_a_stage_or_an_image(store: Store, tmp_path: Path) -> None:
@@ -118,7 +130,7 @@ def test_a_layout_stands_for_a_stage_or_an_image(store: Store, tmp_path: Path) -
     text = "FROM missing AS build\nRUN never\nFROM debian\nCOPY --from=build /a /b\n"
     asked = request(text, build_contexts=contexts)
     dockerfile = parse(asked.dockerfile_text, "Dockerfile")
-    bases = resolve(dockerfile, asked, store)
+    bases = resolve(dockerfile, asked, store, alone(store))
     assert {base.config.author for base in bases.values()} == {"v1"}
     # The layout holds one image, so both are one node.
     assert titles(lower(dockerfile, bases, asked)) == [f"FROM oci-layout://{directory}", "COPY --from=build /a /b"]

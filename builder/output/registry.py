@@ -1,0 +1,106 @@
+"""``--push``: whether it is allowed is asked before the build, and layers go as they are packed."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import NamedTuple
+
+from builder.errors import Cancelled
+from builder.output.archive import output_image
+from builder.output.target import Finished, Progress
+from builder.plan.pulling import Registries
+from layers.compress import Compression
+from layers.image import Descriptor
+from layers.ocilayout import OutputImage
+from layers.store import Store
+from registry.push import Document, Origins, Push, bytes_blob
+from registry.reference import Reference
+from registry.session import CONNECTIONS
+from registry.upload import Blob
+
+
+class _Place(NamedTuple):
+    """A repository, and what of the request goes there."""
+
+    references: tuple[Reference, ...]
+    push: Push
+
+
+class RegistryPush:
+    """To ``names`` (full ones), several repositories and registries at once. A Target and a Receiver."""
+
+    def __init__(
+        self, names: Sequence[str], registries: Registries, origins: Origins, compression: Compression
+    ) -> None:
+        self.compression = compression
+        self._registries = registries
+        self._origins = origins
+        self._references = tuple(Reference.parse(name) for name in names)
+        self._places: dict[str, list[_Place]] = {}
+        self._pool = ThreadPoolExecutor(CONNECTIONS, "pybuild-push")
+        self._aborted = False
+
+    def check(self) -> None:
+        """Raises LoginNeeded, WrongCredential, Denied, and whatever else keeps the registries from being asked."""
+        session = self._registries.session()
+        groups: dict[tuple[str, str], list[Reference]] = {}
+        for reference in self._references:
+            groups.setdefault((reference.host, reference.repository), []).append(reference)
+        for (host, _), references in groups.items():
+            push = Push(session.target(references[0]), self._origins, session.pace)
+            push.check()
+            self._places.setdefault(host, []).append(_Place(tuple(references), push))
+
+    def receive(self, blob: Descriptor, store: Store) -> None:
+        """To one repository of each registry: into the others it is mounted from there."""
+        for places in self._places.values():
+            self._pool.submit(places[0].push.send, _stored(blob, store))
+
+    def write(self, image: Finished, store: Store, progress: Progress) -> Descriptor:
+        made = output_image(image, store, self.compression)
+        self.send(made, store, progress)
+        return made.descriptor
+
+    def send(self, image: OutputImage, store: Store, progress: Progress) -> None:
+        """Every registry is tried; then the first failure is raised. Nothing gets a name before all of it is there."""
+        with ThreadPoolExecutor(max(1, len(self._places)), "push-registry") as pool:
+            made = [pool.submit(self._to_registry, places, image, store, progress) for places in self._places.values()]
+            try:
+                wait(made)
+            except BaseException:
+                self.abort()
+                raise
+        self._pool.shutdown()
+        for future in made:
+            future.result()
+
+    def abort(self) -> None:
+        self._aborted = True
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for place in self._all():
+            place.push.abort()
+
+    def _all(self) -> Iterator[_Place]:
+        for places in self._places.values():
+            yield from places
+
+    def _to_registry(self, places: list[_Place], image: OutputImage, store: Store, progress: Progress) -> None:
+        """One repository after the other, so that the later ones mount."""
+        config = bytes_blob(image.config, image.manifest.config.media_type)
+        blobs = [*(_stored(layer, store) for layer in image.manifest.layers), config]
+        document = Document(image.manifest.raw, image.manifest.media_type)
+        for place in places:
+            if self._aborted:
+                raise Cancelled("the push was given up")
+            total = sum(blob.descriptor.size for blob in blobs)
+            moving = progress.part(f"push {place.references[0].familiar}", total)
+            try:
+                place.push.send_all(blobs, CONNECTIONS, moving.moved)
+                place.push.seal([document], [reference.tag for reference in place.references if reference.tag])
+                moving.end()
+            except BaseException:
+                place.push.abort()
+                raise
+
+
+def _stored(blob: Descriptor, store: Store) -> Blob:
+    return Blob(blob, lambda: store.blobs.open(blob.digest, blob.size))

@@ -1,0 +1,219 @@
+"""Images from registries: looked up as the pull policy says, fetched into the store, kept there under their names.
+
+The network is imported and connected when it is first needed: a build whose images are in the store never does.
+"""
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+from builder.events import Emit, Phase, Transfer, Warned
+from layers.digest import Digest, Rootfs
+from layers.errors import PybuildError
+from layers.image import ImageConfig, Platform
+from layers.pullrecords import PullRecord
+from registry.reference import Reference
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from layers.store import Store, StoredImage
+    from registry.pull import PulledImage, Puller
+    from registry.session import Session
+
+Connect = Callable[[], "Session"]
+_REPORT_EVERY = 1 << 20
+
+
+class Registries:
+    """The registries of one build or command: one session, opened when it is first needed. Thread-safe."""
+
+    def __init__(self, connect: Connect) -> None:
+        self._connect = connect
+        self._lock = threading.Lock()
+        self._session: Session | None = None
+
+    def session(self) -> "Session":
+        """Raises SettingsError and CredentialError."""
+        with self._lock:
+            if self._session is None:
+                self._session = self._connect()
+            return self._session
+
+    def close(self) -> None:
+        with self._lock:
+            session, self._session = self._session, None
+        if session is not None:
+            session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: "TracebackType | None"
+    ) -> None:
+        self.close()
+
+
+class Bytes:
+    """Adds up the bytes of a transfer, told from several threads, and reports every megabyte."""
+
+    def __init__(self, what: str, total: int | None, emit: Emit, clock: Callable[[], float]) -> None:
+        self._what = what
+        self._total = total
+        self._emit = emit
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._done = 0
+        self._reported = 0
+
+    def moved(self, count: int) -> None:
+        """Negative for bytes that were in vain."""
+        with self._lock:
+            self._done += count
+            if abs(self._done - self._reported) >= _REPORT_EVERY or self._done == self._total:
+                self._reported = self._done
+                self._emit(Transfer(self._clock(), None, self._what, self._done, self._total))
+
+    def end(self) -> None:
+        """All of it is where it should be, some of it perhaps without having been moved."""
+        with self._lock:
+            if self._total is not None:
+                self._done = self._total
+            self._emit(Transfer(self._clock(), None, self._what, self._done, self._total))
+
+
+class Reports(NamedTuple):
+    """Where progress goes, and what ends transfers."""
+
+    emit: Emit
+    clock: Callable[[], float]
+    cancelled: threading.Event
+
+
+class Known(NamedTuple):
+    """An image of the store. ``digest`` is what its name meant at the registry ``looked_up`` seconds after 1970."""
+
+    image: "StoredImage"
+    digest: Digest | None = None
+    looked_up: float | None = None
+
+
+class Images:
+    """Images by reference, from the store or a registry. ``registries`` None: the store alone.
+
+    ``own`` is the platform whose images get names in the store; others are known by what their names meant.
+    """
+
+    def __init__(
+        self, store: "Store", registries: Registries | None, own: Platform, reports: Reports, policy: str = "missing"
+    ) -> None:
+        self._store = store
+        self._registries = registries if policy != "never" else None
+        self._own = own
+        self._reports = reports
+        self._policy = policy
+        self._puller: Puller | None = None
+
+    def find(self, reference: Reference, platform: Platform) -> Known | None:
+        """None when the store has none and no registry may be asked. Raises RegistryError, IntegrityError..."""
+        reference = reference.tagged()
+        known = self._stored(reference, platform)
+        if self._registries is not None and known is not None and not self._fits(known, platform):
+            known = None
+        if self._registries is None or (known is not None and self._policy == "missing"):
+            return known
+        if known is None:
+            return self.pull(reference, platform)
+        return self._newest(reference, platform, known)
+
+    def pull(self, reference: Reference, platform: Platform) -> Known:
+        """From the registry, whatever the store has; layers that it has are not fetched."""
+        reference = reference.tagged()
+        puller = self._get_puller()
+        pulled = puller.resolve(reference, platform)
+        image = self._store.image(str(Digest.of(pulled.config)))
+        if image is None:
+            self._fetch(puller, pulled)
+            image = self._import(pulled)
+        if reference.tag is not None and reference.digest is None and platform == self._own:
+            self._store.tag(image.id, str(reference))
+        source = pulled.sources[0]
+        for layer in pulled.manifest.layers:
+            self._store.origins.remember(source.client.name, source.repository, layer.digest)
+        return self._remembered(reference, platform, image, pulled.digest)
+
+    def _newest(self, reference: Reference, platform: Platform, known: Known) -> Known:
+        """A lookup, which costs no transfer when the name means what it meant."""
+        from registry.errors import RegistryError
+
+        try:
+            digest = self._get_puller().lookup(reference)
+        except RegistryError as error:
+            if self._policy != "newer":
+                raise
+            message = f"the image {reference.familiar} of the store is used: {error.message}"
+            self._reports.emit(Warned(self._reports.clock(), None, message))
+            return known
+        if digest == known.digest:
+            return self._remembered(reference, platform, known.image, digest)
+        return self.pull(reference, platform)
+
+    def _fits(self, known: Known, platform: Platform) -> bool:
+        """Of images of other platforms than ours, the name in the store says nothing."""
+        if platform == self._own:
+            return True
+        there = ImageConfig.parse(known.image.config).platform.normalized()
+        return (there.os, there.architecture) == (platform.os, platform.architecture)
+
+    def _stored(self, reference: Reference, platform: Platform) -> Known | None:
+        record = self._store.pulls.find(_key(reference), str(platform))
+        recorded = self._store.image(str(record.image)) if record is not None else None
+        if reference.digest is not None or (platform != self._own and recorded is not None):
+            image = recorded
+        else:
+            image = self._store.image(str(reference))
+        if image is None:
+            return None
+        if record is None or record.image != image.id:
+            # Built here or loaded, or the name was given to another image since.
+            return Known(image)
+        return Known(image, record.digest, record.checked)
+
+    def _remembered(self, reference: Reference, platform: Platform, image: "StoredImage", digest: Digest) -> Known:
+        now = self._reports.clock()
+        names = dict.fromkeys((_key(reference), f"{reference.name}@{digest}"))
+        self._store.pulls.put(tuple(names), str(platform), PullRecord(digest, image.id, now))
+        return Known(image, digest, now)
+
+    def _fetch(self, puller: "Puller", pulled: "PulledImage") -> None:
+        reports = self._reports
+        name = pulled.reference.familiar
+        missing = {layer.digest: layer for layer in pulled.manifest.layers if not self._store.blobs.has(layer.digest)}
+        if not missing:
+            return
+        reports.emit(Phase(reports.clock(), None, "pull", True, name))
+        moving = Bytes(f"pull {name}", sum(layer.size for layer in missing.values()), reports.emit, reports.clock)
+        puller.fetch(pulled, tuple(missing.values()), self._store.blobs, moving.moved, reports.cancelled)
+        moving.end()
+        reports.emit(Phase(reports.clock(), None, "pull", False, name))
+
+    def _import(self, pulled: "PulledImage") -> "StoredImage":
+        rootfs: Rootfs = ()
+        for diff_id, layer in zip(pulled.parsed.diff_ids, pulled.manifest.layers, strict=True):
+            rootfs += (self._store.import_layer(diff_id, layer, rootfs),)
+        return self._store.put_image(pulled.config, rootfs, (None,) * len(rootfs), ())
+
+    def _get_puller(self) -> "Puller":
+        if self._puller is None:
+            if self._registries is None:
+                raise PybuildError("no registry may be asked", hint="leave out --pull=never")
+            from registry.pull import Puller
+
+            self._puller = Puller(self._registries.session())
+        return self._puller
+
+
+def _key(reference: Reference) -> str:
+    """A digest says it all: a tag beside it is a remark."""
+    return str(reference._replace(tag=None) if reference.digest is not None else reference)

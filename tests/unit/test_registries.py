@@ -1,0 +1,253 @@
+"""Whole builds with registries: bases pulled, images pushed, against the fake registry."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from builder import api
+from builder.api import BuildResult
+from builder.errors import PlanError
+from builder.events import Event, PlanReady, StepOutput, StepStarted, Transfer, Warned
+from builder.settings import BuildRequest, OutputSpec
+from layers.image import Platform
+from layers.store import Store
+from registry.auth import Credential
+from registry.errors import Denied, LoginNeeded, RegistryError, WrongCredential
+from registry.session import Session
+from tests.fakes.faults import status
+from tests.fakes.registry import FakeRegistry
+from tests.fakes.tokens import Gate
+from tests.support.images import MadeImage, entry, make_image, make_index, make_layer
+from tests.support.registries import session
+
+AMD64 = Platform("linux", "amd64")
+BASE = make_image(make_layer({"etc/": None, "etc/a": b"one"}), make_layer({"etc/b": b"two" * 9000}))
+NEWER = make_image(make_layer({"etc/": None, "etc/a": b"newer"}))
+GET_BLOB = r"GET .*/blobs/"
+
+
+class Builds:
+    """Builds in one store, of one context; ``known`` are the credentials by host."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.now = 2_000_000_000.0
+        self.known: dict[str, Credential] = {}
+        self.connected = 0
+        self.events: list[Event] = []
+        (directory / "context").mkdir()
+        (directory / "context" / "file").write_bytes(b"of the context")
+
+    def connect(self) -> Session:
+        self.connected += 1
+        return session(self.known)
+
+    def build(self, text: str, *, offline: bool = False, **fields: Any) -> BuildResult:
+        asked = BuildRequest(
+            context=str(self.directory / "context"),
+            dockerfile_path="Dockerfile",
+            dockerfile_text=text.encode(),
+            ignore_text=None,
+            root=str(self.directory / "store"),
+            platform=AMD64,
+        )
+        self.events.clear()
+        connect = None if offline else self.connect
+        return api.build(replace(asked, **fields), self.events.append, connect=connect, clock=lambda: self.now)
+
+    def push(self, text: str, *names: str, **fields: Any) -> BuildResult:
+        return self.build(text, tags=names, outputs=(OutputSpec("registry", None, names=names),), **fields)
+
+    def titles(self) -> list[str]:
+        return [step.title for event in self.events if isinstance(event, PlanReady) for step in event.steps]
+
+    def started(self) -> int:
+        return sum(isinstance(event, StepStarted) for event in self.events)
+
+    def store(self) -> Store:
+        return Store.open(str(self.directory / "store"))
+
+
+@pytest.fixture
+def builds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Builds:
+    monkeypatch.setattr("layers.durability.start", lambda root: None)
+    return Builds(tmp_path)
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeRegistry]:
+    with FakeRegistry().running() as registry:
+        registry.put_image("team/base", BASE, "1")
+        yield registry
+
+
+def base_name(fake: FakeRegistry) -> str:
+    return f"{fake.host}/team/base:1"
+
+
+def test_a_base_is_pulled_and_kept_under_its_name(builds: Builds, fake: FakeRegistry) -> None:
+    text = f"FROM {base_name(fake)}\nCOPY file /\n"
+    first = builds.build(text)
+    assert builds.titles()[0] == f"FROM {base_name(fake)}@{BASE.digest}"
+    moved = [event for event in builds.events if isinstance(event, Transfer) and event.what.startswith("pull")]
+    assert moved[-1].done == moved[-1].total == sum(len(layer.blob) for layer in BASE.layers)
+    with builds.store() as store:
+        image = store.image(base_name(fake))
+        assert image is not None and str(image.id) == BASE.id
+        assert store.check() == []
+    again = builds.build(text, offline=True)
+    assert (again.image_id, builds.started()) == (first.image_id, 0)
+
+
+def test_nothing_is_asked_for_what_is_there(builds: Builds, fake: FakeRegistry) -> None:
+    builds.build(f"FROM {base_name(fake)}\n")
+    fake.log.clear()
+    before = builds.connected
+    builds.build(f"FROM {base_name(fake)}\n")
+    assert (fake.log, builds.connected) == ([], before)
+
+
+def test_a_digest_is_found_again_without_the_registry(builds: Builds, fake: FakeRegistry) -> None:
+    pinned = f"FROM {fake.host}/team/base@{BASE.digest}\n"
+    builds.build(pinned)
+    builds.build(pinned, offline=True)
+    # Whatever tag is written beside it; and a pull of the tag says what its digest is.
+    builds.build(f"FROM {fake.host}/team/base:other@{BASE.digest}\n", offline=True)
+    assert builds.titles() == [f"FROM {fake.host}/team/base:other@{BASE.digest}"]
+
+
+def test_how_old_a_look_up_is(builds: Builds, fake: FakeRegistry) -> None:
+    builds.build(f"FROM {base_name(fake)}\n")
+    assert not any(isinstance(event, StepOutput) for event in builds.events)
+    builds.now += 3 * 86400
+    builds.build(f"FROM {base_name(fake)}\n")
+    (told,) = [event.data for event in builds.events if isinstance(event, StepOutput)]
+    assert told == b"looked up 3 days ago; --pull looks again\n"
+
+
+@pytest.mark.parametrize("policy", ["always", "newer"])
+def test_looking_again_moves_only_what_is_new(builds: Builds, fake: FakeRegistry, policy: str) -> None:
+    text = f"FROM {base_name(fake)}\n"
+    builds.build(text)
+    fake.log.clear()
+    builds.build(text, pull=policy)
+    assert [one.line for one in fake.requests("/v2/.")] == ["HEAD /v2/team/base/manifests/1"]
+    fake.put_image("team/base", NEWER, "1")
+    builds.build(text, pull=policy)
+    assert builds.titles() == [f"FROM {base_name(fake)}@{NEWER.digest}"]
+
+
+def test_newer_makes_do_with_what_is_there(builds: Builds, fake: FakeRegistry) -> None:
+    text = f"FROM {base_name(fake)}\n"
+    builds.build(text)
+    del fake.manifests["team/base", "1"]
+    builds.build(text, pull="newer")
+    assert any(isinstance(event, Warned) and "of the store is used" in event.message for event in builds.events)
+    with pytest.raises(PlanError, match="has no tag 1"):
+        builds.build(text, pull="always")
+
+
+def test_never_asks_nobody(builds: Builds, fake: FakeRegistry) -> None:
+    with pytest.raises(PlanError, match="there is no image") as caught:
+        builds.build(f"FROM {base_name(fake)}\n", pull="never")
+    assert "--pull=never" in (caught.value.hint or "")
+    assert fake.log == []
+
+
+def test_an_unknown_tag_is_told_with_its_line(builds: Builds, fake: FakeRegistry) -> None:
+    with pytest.raises(PlanError, match="team/base has no tag 2") as caught:
+        builds.build(f"FROM scratch AS x\nFROM {fake.host}/team/base:2\n")
+    assert caught.value.span is not None and caught.value.span.first_line == 2
+    assert "check the spelling" in (caught.value.hint or "")
+
+
+def test_an_image_of_another_platform_takes_no_name(builds: Builds, fake: FakeRegistry) -> None:
+    other = make_image(make_layer({"arm": b"x"}), architecture="arm64")
+    platforms: list[tuple[MadeImage, str]] = [(BASE, "amd64"), (other, "arm64")]
+    for image, _ in platforms:
+        fake.put_image("team/base", image)
+    entries = [entry(image, platform={"os": "linux", "architecture": name}) for image, name in platforms]
+    fake.put_manifest("team/base", make_index(*entries), "application/vnd.oci.image.index.v1+json", "all")
+    text = "FROM scratch\nCOPY --from=a /arm /\nCOPY --from=b /etc/a /\n"
+    text = f"FROM --platform=linux/arm64 {fake.host}/team/base:all AS a\nFROM {fake.host}/team/base:all AS b\n{text}"
+    builds.build(text)
+    with builds.store() as store:
+        named = store.image(f"{fake.host}/team/base:all")
+        assert named is not None and str(named.id) == BASE.id
+    builds.build(text, offline=True)
+
+
+def test_a_push_and_its_names(builds: Builds, fake: FakeRegistry) -> None:
+    with FakeRegistry().running() as second:
+        names = (f"{fake.host}/team/app:1", f"{fake.host}/team/app:2", f"{second.host}/app:latest")
+        done = builds.push(f"FROM {base_name(fake)}\nCOPY file /\n", *names)
+        assert done.descriptor is not None
+        for registry, key in ((fake, ("team/app", "1")), (fake, ("team/app", "2")), (second, ("app", "latest"))):
+            stored = registry.manifests[key]
+            assert registry.manifests[key[0], str(done.descriptor.digest)].raw == stored.raw
+            document = json.loads(stored.raw)
+            assert [layer["digest"] for layer in document["layers"][:2]] == [layer.digest for layer in BASE.layers]
+        assert not fake.uploads and not second.uploads
+
+
+def test_a_base_of_the_same_registry_is_mounted(builds: Builds, fake: FakeRegistry) -> None:
+    builds.build(f"FROM {base_name(fake)}\n")
+    fake.log.clear()
+    builds.push(f"FROM {base_name(fake)}\nCOPY file /\n", f"{fake.host}/team/app:1")
+    sent = sum(len(one.body) for one in fake.log if one.method in {"PATCH", "PUT"})
+    assert sent < len(BASE.layers[1].blob) + 5000
+    for layer in BASE.layers:
+        assert len(fake.requests(f"POST .*mount={layer.digest.replace(':', '(:|%3A)')}")) == 1
+
+
+def test_an_unchanged_image_costs_one_look_for_each_blob(builds: Builds, fake: FakeRegistry) -> None:
+    text = f"FROM {base_name(fake)}\nCOPY file /\n"
+    builds.push(text, f"{fake.host}/team/app:1")
+    fake.log.clear()
+    builds.push(text, f"{fake.host}/team/app:1")
+    assert len(fake.requests("HEAD .*/blobs/")) == 4
+    assert fake.requests(GET_BLOB) == [] and fake.requests("PATCH ") == []
+
+
+PUSHED = "FROM scratch\nCOPY file /\n"
+
+
+def test_no_permission_is_told_before_the_first_step(builds: Builds, fake: FakeRegistry) -> None:
+    fake.gate.writers = frozenset()
+    with pytest.raises(Denied, match="no permission to push"):
+        builds.push(PUSHED, f"{fake.host}/team/app:1")
+    assert builds.started() == 0
+
+
+def test_credentials_are_proved_before_the_first_step(builds: Builds) -> None:
+    with FakeRegistry(Gate("basic", {"me": "right"})).running() as fake:
+        name = f"{fake.host}/team/app:1"
+        with pytest.raises(LoginNeeded):
+            builds.push(PUSHED, name)
+        builds.known[fake.host] = Credential("me", "wrong")
+        with pytest.raises(WrongCredential, match="does not accept the password of user 'me'"):
+            builds.push(PUSHED, name)
+        assert builds.started() == 0
+        builds.known[fake.host] = Credential("me", "right")
+        builds.push(PUSHED, name)
+        assert ("team/app", "1") in fake.manifests
+
+
+def test_a_failed_build_leaves_no_upload(builds: Builds, fake: FakeRegistry) -> None:
+    with pytest.raises(PlanError):
+        builds.push("FROM scratch\nCOPY file /\nWORKDIR /file/x\n", f"{fake.host}/team/app:1")
+    assert not fake.uploads
+    assert ("team/app", "1") not in fake.manifests
+
+
+def test_a_push_that_fails_leaves_the_image_in_the_store(builds: Builds, fake: FakeRegistry) -> None:
+    fake.fault("PUT .*/manifests/", status(400))
+    with pytest.raises(RegistryError):
+        builds.push(PUSHED, f"{fake.host}/team/app:1")
+    with builds.store() as store:
+        assert len(store.images()) == 1
+        assert store.check() == []
