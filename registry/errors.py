@@ -188,7 +188,11 @@ def _quoted(text: str) -> str:
 
 def login_needed(action: Action, where: Where) -> LoginNeeded:
     what = f" to {action.verb} {action.repository}" if action.repository else ""
-    return LoginNeeded(f"{action.host} wants to know who you are{what}", hint=login_hint(action.host), where=where)
+    hint = login_hint(action.host)
+    if action.verb == "pull":
+        # Docker's Hub answers so for names that do not exist, too.
+        hint = f"check the name; if the repository is private, {hint}"
+    return LoginNeeded(f"{action.host} wants to know who you are{what}", hint=hint, where=where)
 
 
 def wrong_credential(host: str, user: str, more: str = "", where: Where = NOWHERE) -> WrongCredential:

@@ -58,10 +58,9 @@ class Puller:
 
     def lookup(self, reference: Reference) -> Digest:
         """What a tag means now, by a HEAD, which rate limits do not count. Raises UnknownName and other errors."""
-        tag = reference.tagged().tag
-        if reference.digest is not None or tag is None:
-            assert reference.digest is not None
+        if reference.digest is not None:
             return reference.digest
+        tag = reference.tagged().tag or ""
 
         def look(repository: Repository) -> Digest:
             found = repository.head_manifest(tag)

@@ -57,7 +57,16 @@ def load(where: Places) -> Registries:
 
 
 def _first(paths: tuple[Path, ...]) -> Path | None:
-    return next((path for path in paths if path.exists()), None)
+    for path in paths:
+        try:
+            if path.exists():
+                return path
+        except OSError as error:
+            raise SettingsError(
+                f"cannot look for {path}: {error.strerror}",
+                hint="set HOME and XDG_CONFIG_HOME to directories of your own",
+            ) from error
+    return None
 
 
 def _toml(path: Path) -> dict[str, Any]:

@@ -79,3 +79,12 @@ def test_a_file_that_is_no_toml(etc: Path, environ: dict[str, str]) -> None:
     with pytest.raises(SettingsError, match="cannot read") as caught:
         load(places(environ, etc))
     assert path in caught.value.message
+
+
+def test_a_home_of_somebody_else(etc: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    with pytest.raises(SettingsError, match=r"cannot look for .*: Permission denied"):
+        load(places(environ, etc))
