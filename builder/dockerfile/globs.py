@@ -4,11 +4,11 @@ Matched without regular expressions, in time proportional to pattern times value
 backtracking matcher run for hours. Neither ``*`` nor ``?`` matches a newline, as in BuildKit.
 """
 
-import sys
-
 STAR = "*"
 ANY = "?"
 _LITERAL = "="
+UNLIMITED = 1 << 62
+"""Characters a replacement may make when nobody limits it."""
 
 
 def tokens(pattern: str) -> tuple[str, ...]:
@@ -47,7 +47,7 @@ def match_prefix(pattern: tuple[str, ...], value: str, *, longest: bool) -> int 
 
 
 def replace(
-    pattern: tuple[str, ...], value: str, replacement: str, *, every: bool, limit: int = sys.maxsize
+    pattern: tuple[str, ...], value: str, replacement: str, *, every: bool, limit: int = UNLIMITED
 ) -> str | None:
     """``value`` with the leftmost longest match replaced, or every such match from left to right.
 
