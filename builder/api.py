@@ -83,7 +83,6 @@ class _Bench(NamedTuple):
     emit: Emit
     clock: Clock
     registries: Registries | None
-    cancelled: threading.Event
 
     def phase(self, name: str, start: bool) -> None:
         self.emit(Phase(self.clock(), None, name, start))
@@ -97,10 +96,10 @@ class _Prepared(NamedTuple):
 
 def _prepare(bench: _Bench) -> _Prepared:
     """Everything that is known before a step runs: the plan, the context's digests, the cache's records."""
-    request, store, emit, clock, registries, cancelled = bench
+    request, store, emit, clock, registries = bench
     dockerfile = parse(request.dockerfile_text, request.dockerfile_path)
     bench.phase("resolve", True)
-    images = Images(store, registries, request.platform, Reports(emit, clock, cancelled), request.pull)
+    images = Images(store, registries, request.platform, Reports(emit, clock), request.pull)
     plan = lower(dockerfile, resolve(dockerfile, request, store, images), request)
     bench.phase("resolve", False)
     emit(PlanReady(clock(), _shown(plan), plan.target))
@@ -160,8 +159,8 @@ def plan(
     clock: Clock = time.time,  # noqa: TID251
 ) -> tuple[Plan, Mapping[NodeId, State]]:
     """What ``build`` would do, and what of it is cached. Runs nothing, but pulls the bases that the store lacks."""
-    with Store.open(request.root) as store, _registries(connect) as registries:
-        prepared = _prepare(_Bench(request, store, lambda _: None, clock, registries, threading.Event()))
+    with Store.open(request.root) as store, _registries(connect, threading.Event()) as registries:
+        prepared = _prepare(_Bench(request, store, lambda _: None, clock, registries))
         return prepared.plan, states(prepared.plan, prepared.known, store)
 
 
@@ -178,8 +177,8 @@ def build(
     """
     started = clock()
     cancelled = cancelled or threading.Event()
-    with Store.open(request.root) as store, _registries(connect) as registries:
-        bench = _Bench(request, store, emit, clock, registries, cancelled)
+    with Store.open(request.root) as store, _registries(connect, cancelled) as registries:
+        bench = _Bench(request, store, emit, clock, registries)
         prepared = _prepare(bench)
         runner = _Runner()
         exporter = open_exporter(request, prepared.plan, store, Reporter(emit, clock), registries)
@@ -199,8 +198,10 @@ def build(
     return result
 
 
-def _registries(connect: Connect | None) -> contextlib.AbstractContextManager[Registries | None]:
-    return contextlib.nullcontext() if connect is None else Registries(connect)
+def _registries(
+    connect: Connect | None, cancelled: threading.Event
+) -> contextlib.AbstractContextManager[Registries | None]:
+    return contextlib.nullcontext() if connect is None else Registries(connect, cancelled)
 
 
 def _finished(

@@ -1,6 +1,5 @@
 """``pybuild pull`` and ``pybuild push``: images from and to registries, without building."""
 
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -31,14 +30,14 @@ _quiet = click.option("-q", "--quiet", is_flag=True, help="Print results only.")
 
 
 @contextmanager
-def _shown(session: Session, given: Mapping[str, Any]) -> Iterator[tuple[Emit, threading.Event]]:
-    """Where events go, and what is set when the user wants to stop."""
+def _shown(session: Session, given: Mapping[str, Any]) -> Iterator[Emit]:
+    """Where events go; inside, what the user does to stop is heard."""
     terminal = click.get_text_stream("stderr").isatty()
     mode = choose(given["progress"], current_host().environ, quiet=given["quiet"], terminal=terminal)
     session.json = mode == "json"
     show = renderer(mode, current_host().environ, debug=False)
     with session.interrupts, Hub(show, on_failure=session.interrupts.cancelled.set) as hub:
-        yield hub.emit, session.interrupts.cancelled
+        yield hub.emit
 
 
 @click.command("pull")
@@ -56,10 +55,10 @@ def pull(session: Session, /, **given: Any) -> None:
     references = [Reference.parse(name) for name in given["names"]]
     with (
         open_store(given["root"]) as store,
-        Registries(connector(host.environ)) as registries,
-        _shown(session, given) as (emit, cancelled),
+        Registries(connector(host.environ), session.interrupts.cancelled) as registries,
+        _shown(session, given) as emit,
     ):
-        images = Images(store, registries, own, Reports(emit, _clock, cancelled))
+        images = Images(store, registries, own, Reports(emit, _clock))
         found = [images.pull(reference, wanted) for reference in references]
     for reference, known in zip(references, found, strict=True):
         say(str(known.image.id) if given["quiet"] else f"{reference.tagged().familiar}: {known.digest}")
@@ -84,13 +83,16 @@ def push(session: Session, /, **given: Any) -> None:
     wanted = tuple(dict.fromkeys(full_name(name, "push") for name in given["names"]))
     host = current_host()
     pushed: dict[str, Digest] = {}
-    with open_store(given["root"]) as store, Registries(connector(host.environ)) as registries:
+    with (
+        open_store(given["root"]) as store,
+        Registries(connector(host.environ), session.interrupts.cancelled) as registries,
+    ):
         groups: dict[Digest, tuple[StoredImage, list[str]]] = {}
         for name in wanted:
             image = find_image(store, name)
             groups.setdefault(image.id, (image, []))[1].append(name)
         compression = default("gzip")
-        with _shown(session, given) as (emit, _):
+        with _shown(session, given) as emit:
             targets = []
             for image, called in groups.values():
                 target = RegistryPush(called, registries, store.origins, compression)

@@ -1,7 +1,8 @@
 """``--push``: whether it is allowed is asked before the build, and layers go as they are packed."""
 
+import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import NamedTuple
 
 from builder.errors import Cancelled
@@ -16,6 +17,11 @@ from registry.push import Document, Origins, Push, bytes_blob
 from registry.reference import Reference
 from registry.session import CONNECTIONS
 from registry.upload import Blob
+
+_LISTEN_S = 0.2
+"""How often a push looks whether it is cancelled."""
+_PATIENCE_S = 5.0
+"""How long uploads that are given up may take to notice."""
 
 
 class _Place(NamedTuple):
@@ -37,6 +43,8 @@ class RegistryPush:
         self._references = tuple(Reference.parse(name) for name in names)
         self._places: dict[str, list[_Place]] = {}
         self._pool = ThreadPoolExecutor(CONNECTIONS, "pybuild-push")
+        self._begun: list[Future[None]] = []
+        self._lock = threading.Lock()
         self._aborted = False
 
     def check(self) -> None:
@@ -52,8 +60,10 @@ class RegistryPush:
 
     def receive(self, blob: Descriptor, store: Store) -> None:
         """To one repository of each registry: into the others it is mounted from there."""
-        for places in self._places.values():
-            self._pool.submit(places[0].push.send, _stored(blob, store))
+        with self._lock:
+            if not self._aborted:
+                first = [places[0].push for places in self._places.values()]
+                self._begun += [self._pool.submit(push.send, _stored(blob, store)) for push in first]
 
     def write(self, image: Finished, store: Store, progress: Progress) -> Descriptor:
         made = output_image(image, store, self.compression)
@@ -65,7 +75,9 @@ class RegistryPush:
         with ThreadPoolExecutor(max(1, len(self._places)), "push-registry") as pool:
             made = [pool.submit(self._to_registry, places, image, store, progress) for places in self._places.values()]
             try:
-                wait(made)
+                while wait(made, _LISTEN_S).not_done:
+                    if self._registries.cancelled.is_set():
+                        raise Cancelled("the push was cancelled")
             except BaseException:
                 self.abort()
                 raise
@@ -74,10 +86,14 @@ class RegistryPush:
             future.result()
 
     def abort(self) -> None:
-        self._aborted = True
+        with self._lock:
+            self._aborted = True
         self._pool.shutdown(wait=False, cancel_futures=True)
-        for place in self._all():
-            place.push.abort()
+        for _ in range(2):
+            # Once to stop what is under way, once more for the sessions it opened meanwhile.
+            for place in self._all():
+                place.push.abort()
+            wait([future for future in self._begun if not future.cancelled()], _PATIENCE_S)
 
     def _all(self) -> Iterator[_Place]:
         for places in self._places.values():

@@ -26,9 +26,13 @@ _REPORT_EVERY = 1 << 20
 
 
 class Registries:
-    """The registries of one build or command: one session, opened when it is first needed. Thread-safe."""
+    """The registries of one build or command: one session, opened when it is first needed. Thread-safe.
 
-    def __init__(self, connect: Connect) -> None:
+    Setting ``cancelled`` ends transfers.
+    """
+
+    def __init__(self, connect: Connect, cancelled: threading.Event) -> None:
+        self.cancelled = cancelled
         self._connect = connect
         self._lock = threading.Lock()
         self._session: Session | None = None
@@ -84,11 +88,10 @@ class Bytes:
 
 
 class Reports(NamedTuple):
-    """Where progress goes, and what ends transfers."""
+    """Where progress goes, and the clock it is dated with."""
 
     emit: Emit
     clock: Callable[[], float]
-    cancelled: threading.Event
 
 
 class Known(NamedTuple):
@@ -194,7 +197,7 @@ class Images:
             return
         reports.emit(Phase(reports.clock(), None, "pull", True, name))
         moving = Bytes(f"pull {name}", sum(layer.size for layer in missing.values()), reports.emit, reports.clock)
-        puller.fetch(pulled, tuple(missing.values()), self._store.blobs, moving.moved, reports.cancelled)
+        puller.fetch(pulled, tuple(missing.values()), self._store.blobs, moving.moved, self._online().cancelled)
         moving.end()
         reports.emit(Phase(reports.clock(), None, "pull", False, name))
 
@@ -206,12 +209,15 @@ class Images:
 
     def _get_puller(self) -> "Puller":
         if self._puller is None:
-            if self._registries is None:
-                raise PybuildError("no registry may be asked", hint="leave out --pull=never")
             from registry.pull import Puller
 
-            self._puller = Puller(self._registries.session())
+            self._puller = Puller(self._online().session())
         return self._puller
+
+    def _online(self) -> Registries:
+        if self._registries is None:
+            raise PybuildError("no registry may be asked", hint="leave out --pull=never")
+        return self._registries
 
 
 def _key(reference: Reference) -> str:

@@ -1,7 +1,11 @@
 """Whole builds with registries: bases pulled, images pushed, against the fake registry."""
 
 import json
-from collections.abc import Iterator
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +14,7 @@ import pytest
 
 from builder import api
 from builder.api import BuildResult
-from builder.errors import PlanError
+from builder.errors import Cancelled, PlanError
 from builder.events import Event, PlanReady, StepOutput, StepStarted, Transfer, Warned
 from builder.settings import BuildRequest, OutputSpec
 from layers.image import Platform
@@ -18,7 +22,8 @@ from layers.store import Store
 from registry.auth import Credential
 from registry.errors import Denied, LoginNeeded, RegistryError, WrongCredential
 from registry.session import Session
-from tests.fakes.faults import status
+from tests.conftest import REPOSITORY
+from tests.fakes.faults import Handler, Real, status
 from tests.fakes.registry import FakeRegistry
 from tests.fakes.tokens import Gate
 from tests.support.images import MadeImage, entry, make_image, make_index, make_layer
@@ -39,6 +44,8 @@ class Builds:
         self.known: dict[str, Credential] = {}
         self.connected = 0
         self.events: list[Event] = []
+        self.hear: Callable[[Event], None] = lambda _: None
+        self.cancelled = threading.Event()
         (directory / "context").mkdir()
         (directory / "context" / "file").write_bytes(b"of the context")
 
@@ -56,8 +63,18 @@ class Builds:
             platform=AMD64,
         )
         self.events.clear()
-        connect = None if offline else self.connect
-        return api.build(replace(asked, **fields), self.events.append, connect=connect, clock=lambda: self.now)
+
+        def emit(event: Event) -> None:
+            self.events.append(event)
+            self.hear(event)
+
+        return api.build(
+            replace(asked, **fields),
+            emit,
+            cancelled=self.cancelled,
+            connect=None if offline else self.connect,
+            clock=lambda: self.now,
+        )
 
     def push(self, text: str, *names: str, **fields: Any) -> BuildResult:
         return self.build(text, tags=names, outputs=(OutputSpec("registry", None, names=names),), **fields)
@@ -251,3 +268,58 @@ def test_a_push_that_fails_leaves_the_image_in_the_store(builds: Builds, fake: F
     with builds.store() as store:
         assert len(store.images()) == 1
         assert store.check() == []
+
+
+def test_layers_go_while_the_build_runs(builds: Builds, fake: FakeRegistry) -> None:
+    """The layer of the first step arrives although the second one waits for it."""
+    arrived = threading.Event()
+    waited: list[bool] = []
+
+    def taken(handler: Handler, real: Real) -> None:
+        handler.body()
+        handler.answer(*real())
+        arrived.set()
+
+    def hear(event: Event) -> None:
+        last = max(
+            (step.step for told in builds.events if isinstance(told, PlanReady) for step in told.steps), default=0
+        )
+        if isinstance(event, StepStarted) and event.step == last:
+            waited.append(arrived.wait(20))
+
+    fake.fault("PUT .*/blobs/uploads/", taken, times=1)
+    builds.hear = hear
+    builds.push("FROM scratch\nCOPY file /\nWORKDIR /x\n", f"{fake.host}/team/app:1")
+    assert waited == [True]
+
+
+def test_a_cancelled_push_ends_and_leaves_no_upload(builds: Builds, fake: FakeRegistry) -> None:
+    def cancel(handler: Handler, real: Real) -> None:
+        builds.cancelled.set()
+        time.sleep(1)
+        handler.body()
+        handler.answer(*real())
+
+    fake.fault("PUT .*/manifests/", cancel)
+    with pytest.raises(Cancelled, match="cancelled"):
+        builds.push(PUSHED, f"{fake.host}/team/app:1")
+    assert not fake.uploads
+
+
+def test_a_build_that_needs_no_network_does_not_load_it(builds: Builds, fake: FakeRegistry) -> None:
+    builds.build(f"FROM {base_name(fake)}\nCOPY file /\n")
+    (builds.directory / "context" / "Dockerfile").write_text(f"FROM {base_name(fake)}\nCOPY file /\n")
+    code = (
+        "import sys; from builder.cli import main; code = main(sys.argv[1:]); "
+        "print(code, *{'requests', 'ssl', 'registry.session', 'registry.pull', 'registry.push'} & set(sys.modules))"
+    )
+    root, context = builds.directory / "store", builds.directory / "context"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "--root", root, context],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=REPOSITORY,
+        timeout=60,
+    )
+    assert done.stdout == "0\n", done.stderr

@@ -55,7 +55,7 @@ def test_a_wrong_password_is_not_kept(
     code, text = log_in(run, fake, monkeypatch, "wrong")
     assert code == 1
     assert f"{fake.host} does not accept the password of user 'me'" in text
-    assert "hint: run 'pybuild login" in text
+    assert "run 'pybuild login" in text
     assert "wrong\n" not in text
     assert not (home / ".docker").exists()
 
@@ -83,7 +83,7 @@ def test_pull_push_and_build(run: Run, fake: FakeRegistry, tmp_path: Path, monke
     base = f"{fake.host}/team/base:1"
     ran = run("pull", base)
     assert ran.code == 1
-    assert f"hint: run 'pybuild login {fake.host}'" in ran.err
+    assert f"run 'pybuild login {fake.host}'" in ran.err
     log_in(run, fake, monkeypatch)
     assert run("pull", base).out == f"{base}: {BASE.digest}\n"
     assert run("pull", "-q", base).out == f"{BASE.id}\n"
@@ -142,4 +142,4 @@ def test_a_base_that_needs_a_login(run: Run, fake: FakeRegistry) -> None:
     assert ran.code == 1
     assert "Dockerfile:1\n" in ran.err
     assert "wants to know who you are to pull team/base" in ran.err
-    assert f"hint: run 'pybuild login {fake.host}'" in ran.err
+    assert f"run 'pybuild login {fake.host}'" in ran.err

@@ -1,7 +1,6 @@
 """Finding bases in a store and in named contexts."""
 
 import json
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,7 +34,7 @@ def keep(store: Store, name: str, **config: object) -> None:
 
 def alone(store: Store) -> Images:
     """No registry may be asked."""
-    return Images(store, None, AMD64, Reports(lambda _: None, lambda: 0.0, threading.Event()))
+    return Images(store, None, AMD64, Reports(lambda _: None, lambda: 0.0))
 
 
 def found(text: str, store: Store, *contexts: NamedContext) -> Bases:
