@@ -42,9 +42,9 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Box:
 
 
 class TestNativeRunner(RunnerSuite):
-    @pytest.fixture(scope="class")
-    def runner(self, native: NativeRunner) -> Iterator[Runner]:
-        yield native
+    @pytest.fixture
+    def runner(self, native: NativeRunner) -> Runner:
+        return native
 
     @pytest.fixture
     def open_runner(self) -> Callable[[], Runner]:

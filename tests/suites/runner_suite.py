@@ -4,7 +4,7 @@ import os
 import shutil
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
@@ -141,18 +141,16 @@ def changes(spec: SandboxSpec) -> set[str]:
 
 
 class RunnerSuite:
-    @pytest.fixture(scope="class")
-    def runner(self) -> Iterator[Runner]:
+    """``box`` is the module's own fixture: a root filesystem for all of its tests."""
+
+    @pytest.fixture
+    def runner(self) -> Runner:
         raise NotImplementedError
 
     @pytest.fixture
     def open_runner(self) -> Callable[[], Runner]:
         """For tests that end their runner."""
         raise NotImplementedError
-
-    @pytest.fixture(scope="class")
-    def box(self, tmp_path_factory: pytest.TempPathFactory) -> Box:
-        return Box(tmp_path_factory.mktemp("box"))
 
     @pytest.mark.parametrize("code", [0, 1, 7, 255])
     def test_the_exit_code_is_reported(self, runner: Runner, box: Box, code: int) -> None:
