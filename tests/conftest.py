@@ -8,10 +8,16 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 FIXTURES = REPOSITORY / "fixtures"
 IN_CI = bool(os.environ.get("CI"))
+
+# In CI the same examples every time: a change is judged by what it changed. New ones are looked for everywhere else.
+settings.register_profile("ci", derandomize=True, deadline=None)
+settings.register_profile("everywhere", deadline=None)
+settings.load_profile("ci" if IN_CI else "everywhere")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
