@@ -160,7 +160,8 @@ def test_never_crashes(instructions: list[str]) -> None:
 def test_continued_lines_say_the_same(instructions: list[str]) -> None:
     """Breaking the line of an instruction after a blank changes nothing but the lines, unless what then stands at the
     beginning of a line makes it a comment."""
-    plain_lines = (line for line in instructions if line.isascii() and not set("\n\\#") & set(line))
+    lines = (line.strip() for line in instructions)
+    plain_lines = (line for line in lines if line.isascii() and line.isprintable() and not set("\\#") & set(line))
     text = "FROM a\n" + "\n".join(plain_lines)
     try:
         plain = parse(text.encode(), PATH)
