@@ -51,7 +51,9 @@ def make_target(spec: OutputSpec, docker_host: str, store: Store, registries: Re
     A build without outputs imports none of their modules.
     """
     match spec.type, spec.dest:
-        case "registry", None if registries is not None:
+        case "registry", None:
+            if registries is None:
+                raise OutputError("there are no registries to push to", hint="give builder.api.build a connect")
             from builder.output.registry import RegistryPush
 
             return RegistryPush(spec.names, registries, store.origins, _compression(spec))

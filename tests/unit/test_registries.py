@@ -16,6 +16,7 @@ from builder import api
 from builder.api import BuildResult
 from builder.errors import Cancelled, PlanError
 from builder.events import Event, PlanReady, StepOutput, StepStarted, Transfer, Warned
+from builder.output.target import OutputError
 from builder.settings import BuildRequest, OutputSpec
 from layers.image import Platform
 from layers.store import Store
@@ -323,3 +324,8 @@ def test_a_build_that_needs_no_network_does_not_load_it(builds: Builds, fake: Fa
         timeout=60,
     )
     assert done.stdout == "0\n", done.stderr
+
+
+def test_a_push_without_registries(builds: Builds) -> None:
+    with pytest.raises(OutputError, match="no registries to push to"):
+        builds.push(PUSHED, "127.0.0.1:1/team/app:1", offline=True)

@@ -149,3 +149,16 @@ def test_output_cannot_reach_the_terminal() -> None:
 
 def test_stamp_loses_decimals() -> None:
     assert [stamp(seconds) for seconds in (0.1234, 12.345, 123.45, -0.1)] == ["0.123", "12.35", "123.5", "0.000"]
+
+
+def test_pulls_come_before_the_steps_are_numbered() -> None:
+    written: list[str] = []
+    plain = Plain(written.append)
+    plain(Phase(1.0, None, "pull", True, "debian:12"))
+    plain(Phase(3.5, None, "pull", False, "debian:12"))
+    plain(PlanReady(4.0, (StepInfo(1, "FROM debian:12", "stage-0", 1, 1, 1),), 1))
+    plain(StepCached(4.0, 1, "recipe"))
+    plain.close()
+    assert "".join(written) == (
+        "#0 pulling debian:12\n#0 pulled debian:12 in 2.5s\n\n#1 [1/1] FROM debian:12\n#1 CACHED\n"
+    )
