@@ -23,6 +23,7 @@ from builder.settings import BuildRequest
 from builder.solve.lookup import Known, State, inspect, states
 from builder.solve.scheduler import solve
 from builder.solve.stepcontext import Control, StepContext
+from builder.textfile import read_text
 from layers.image import Descriptor, encode
 from layers.store import Store
 
@@ -142,8 +143,7 @@ def _open(op: LocalOp, request: BuildRequest, store: Store) -> Context:
     if op.name in named:
         path = os.path.join(root, ".dockerignore")  # noqa: PTH118 - text in, text out
         try:
-            with open(path, "rb") as file:  # noqa: PTH123
-                ignore: bytes | None = file.read()
+            ignore: bytes | None = read_text(path)
         except FileNotFoundError:
             ignore = None
     else:

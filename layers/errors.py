@@ -10,6 +10,19 @@ PybuildError
     └── StoreBusy     another process holds what is needed
 """
 
+import errno
+
+_ADVICE = {
+    errno.ENOSPC: "free some space; pybuild prune removes what no image needs",
+    errno.EDQUOT: "free some space; pybuild prune removes what no image needs",
+    errno.EROFS: "the file system is mounted read-only: choose another place",
+}
+
+
+def advice(error: OSError) -> str | None:
+    """A hint for what the host refused; None when the error itself says what to do."""
+    return _ADVICE.get(error.errno or 0)
+
 
 class PybuildError(Exception):
     """Something to tell the user: what happened (``message``) and what to do about it (``hint``).

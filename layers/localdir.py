@@ -1,5 +1,6 @@
 """Entries into a directory of the user's: beside what is there, everything in place at once or nothing."""
 
+import errno
 import os
 import stat
 from collections.abc import Iterable
@@ -37,11 +38,21 @@ def write_files(entries: Iterable[Entry], dest: str) -> None:
     sweep(where)
     with staging(where) as stage:
         unpack(entries, stage)
-        if new:
-            os.rename(stage, dest)
-        else:
-            _check(stage, dest)
-            _merge(stage, dest)
+        if new and _renamed(stage, dest):
+            return
+        _check(stage, dest)
+        _merge(stage, dest)
+
+
+def _renamed(stage: str, dest: str) -> bool:
+    """False when somebody else has made ``dest`` meanwhile."""
+    try:
+        os.rename(stage, dest)
+    except OSError as error:
+        if error.errno in {errno.ENOTEMPTY, errno.EEXIST}:
+            return False
+        raise
+    return True
 
 
 def _check(stage: str, dest: str) -> None:

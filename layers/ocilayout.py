@@ -1,6 +1,7 @@
 """OCI image layouts (image-spec image-layout.md) as containerd and BuildKit write them: a directory or a tar."""
 
 import contextlib
+import errno
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -125,15 +126,25 @@ def write_directory(image: OutputImage, blobs: BlobSource, directory: str) -> No
     or the new one, and after an error what was added is gone. An image without a name is called ``latest``, as buildx
     does. Raises InvalidImage when the directory holds something that is not a layout.
     """
-    if os.path.lexists(directory):
-        with atomic.locked_directory(directory):
-            _merge(image, blobs, directory)
+    if not os.path.lexists(directory) and _written_new(image, blobs, directory):
         return
+    with atomic.locked_directory(directory):
+        _merge(image, blobs, directory)
+
+
+def _written_new(image: OutputImage, blobs: BlobSource, directory: str) -> bool:
+    """False when somebody else has made ``directory`` meanwhile."""
     parent = os.path.dirname(os.path.abspath(directory))
     atomic.sweep(parent)
     with atomic.staging(parent) as stage:
         _merge(image, blobs, stage)
-        os.rename(stage, directory)
+        try:
+            os.rename(stage, directory)
+        except OSError as error:
+            if error.errno in {errno.ENOTEMPTY, errno.EEXIST}:
+                return False
+            raise
+    return True
 
 
 def _merge(image: OutputImage, blobs: BlobSource, directory: str) -> None:

@@ -332,6 +332,11 @@ class Store:
 
 def _prepare(root: str, database: Database, gate: Gate) -> None:
     """Makes the folders and the tables of a new store, and the tables that an older one lacks."""
+    if os.path.isdir(root) and not os.access(root, os.W_OK | os.X_OK):
+        raise StoreError(
+            f"the store {root} is not writable: it is another user's, or on a read-only file system",
+            hint="choose another one with --root or PYBUILD_ROOT",
+        )
     if not os.path.exists(os.path.join(root, "store.db")) or database.version() < VERSION:
         _make_folder(root)
         _refuse_overlay(root)

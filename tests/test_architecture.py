@@ -41,7 +41,7 @@ RANKS: tuple[tuple[str, ...], ...] = (
     ),
     ("layers",),
     ("registry",),
-    ("builder.errors", "builder.settings", "builder.events"),
+    ("builder.errors", "builder.settings", "builder.events", "builder.textfile"),
     ("builder.dockerfile", "builder.sandbox", "builder.report"),
     ("builder.plan",),
     ("builder.solve",),

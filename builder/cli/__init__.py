@@ -12,7 +12,7 @@ import click
 from builder.cli.session import Session, Terminated, nobody_reads, unwinding
 from builder.errors import Cancelled
 from builder.settings import FlagError
-from layers.errors import PybuildError
+from layers.errors import PybuildError, advice
 
 SUMMARIES = {
     "build": "Build an image from a Dockerfile.",
@@ -124,7 +124,7 @@ def _ended(error: BaseException, session: Session) -> int:
         case BrokenPipeError() if nobody_reads():
             code = _SIGPIPE
         case OSError():
-            code = _failed(PybuildError(os_message(error), code="os"), session, cause=error)
+            code = _failed(PybuildError(os_message(error), hint=advice(error), code="os"), session, cause=error)
         case _:
             code = _broken(error, session)
     return code

@@ -49,11 +49,29 @@ def build(session: Session, /, **given: Any) -> None:
     if given["digest_file"] is not None and not any(output.type in _WITH_MANIFEST for output in request.outputs):
         raise FlagError("--digest-file: nothing that is asked for has a digest", hint="add --push or -o type=oci")
     files = {key: absolute(host.cwd, given[key]) for key in _RESULT_FILES if given[key] is not None}
-    for file in map(Path, files.values()):
-        # What an earlier build left must not be taken for the result of one that fails.
-        if file.is_file():
-            file.unlink()
+    for key, file in files.items():
+        _make_way(f"--{key.replace('_', '-')} {given[key]}", Path(file).resolve())
     _build(session, request, mode, host.environ, files)
+
+
+def _check_no_command(path: str, cwd: str) -> None:
+    """Other programs take options before their commands. Raises FlagError."""
+    group = click.get_current_context().find_root()
+    if not isinstance(group.command, click.Group) or path not in group.command.list_commands(group):
+        return
+    if not Path(absolute(cwd, path)).exists():
+        raise FlagError(f"{path} is a command, not a directory", hint=f"write it first: pybuild {path} ...")
+
+
+def _make_way(flag: str, file: Path) -> None:
+    """What an earlier build left must not be taken for the result of one that fails. Raises FlagError for a place
+    where no file can be, before anything is built."""
+    if file.is_dir():
+        raise FlagError(f"{flag} is a directory", hint="name a file in it")
+    if not file.parent.is_dir():
+        raise FlagError(f"{flag}: there is no directory {file.parent}", hint="make it first")
+    if file.is_file():
+        file.unlink()
 
 
 def make_request(session: Session, given: Mapping[str, Any], host: Host) -> BuildRequest:
@@ -74,6 +92,7 @@ def make_request(session: Session, given: Mapping[str, Any], host: Host) -> Buil
         pull=given["pull"],
         security_opts=given.get("security_opt", ()),
     )
+    _check_no_command(given["path"], host.cwd)
     files = read_files(given["path"], given["file"], host.cwd)
     session.sources[files.dockerfile_path] = files.dockerfile_text
     request = from_flags(flags, files, host)

@@ -70,6 +70,8 @@ def _with_push(found: list[OutputSpec]) -> list[OutputSpec]:
 
 def parse_output(text: str, cwd: str) -> OutputSpec:
     """One ``-o``: ``-`` (a tar to standard output), a directory, or ``type=...,dest=...``. Raises FlagError."""
+    if not text:
+        raise FlagError("--output is empty", hint="for example -o type=oci,dest=image.tar")
     fields = _csv(text)
     if len(fields) == 1 and not text.startswith("type="):
         return OutputSpec("tar", "-") if text == "-" else OutputSpec("local", absolute(cwd, text))

@@ -6,16 +6,21 @@ import sys
 import threading
 from _thread import start_new_thread
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from builder.settings import Host
+from layers.errors import PybuildError
 
 if TYPE_CHECKING:
     from registry.session import Session as RegistrySession
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+PATIENCE_SECONDS = 3.0
+"""What goes on for longer than this once it is cancelled is ended with the process: 10 GB being hashed or packed, a
+pipe that nobody reads. The store is made for that (a killed process leaves nothing that the next does not remove)."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -27,7 +32,8 @@ class Terminated(KeyboardInterrupt):
 
 
 class Interrupts:
-    """Inside the context the first SIGINT, SIGTERM or SIGHUP sets ``cancelled``, a second one ends the process.
+    """Inside the context the first SIGINT, SIGTERM or SIGHUP sets ``cancelled``; a second one ends the process, and so
+    do PATIENCE_SECONDS without an end.
 
     Signals that were ignored (nohup, background jobs of a shell) stay so. ``number`` is the signal that came.
     """
@@ -36,6 +42,7 @@ class Interrupts:
         self.cancelled = threading.Event()
         self.number: int | None = None
         self._before: dict[int, Any] = {}
+        self._left = threading.Event()
 
     def __enter__(self) -> Self:
         for number in _SIGNALS:
@@ -46,6 +53,7 @@ class Interrupts:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._left.set()
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
@@ -56,7 +64,14 @@ class Interrupts:
             return
         self.number = number
         # Event.set takes a lock that the interrupted code may hold; another thread can wait for it.
-        start_new_thread(self.cancelled.set, ())
+        start_new_thread(self._cancel, (number,))
+
+    def _cancel(self, number: int) -> None:
+        self.cancelled.set()
+        if not self._left.wait(PATIENCE_SECONDS):
+            with suppress(OSError):
+                os.write(2, b"\nerror: the build was interrupted\n")
+            os._exit(128 + number)
 
 
 class Session:
@@ -88,7 +103,11 @@ def unwinding() -> Iterator[None]:
 
 def current_host() -> Host:
     """Reads the environment, the only place of the command line that does."""
-    return Host(os.environ, os.getcwd(), os.uname().machine, os.geteuid() == 0)  # noqa: PTH109 - as text, links kept
+    try:
+        cwd = os.getcwd()  # noqa: PTH109 - as text, links kept
+    except FileNotFoundError:
+        raise PybuildError("the working directory has been removed", hint="cd to one that exists") from None
+    return Host(os.environ, cwd, os.uname().machine, os.geteuid() == 0)
 
 
 def connector(environ: Mapping[str, str]) -> "Callable[[], RegistrySession]":

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from builder.settings import BuildFiles, BuildRequest, FlagError, UnsupportedFlag, absolute
+from builder.textfile import read_text
 
 _REMOTE = ("http://", "https://", "git://", "ssh://", "git@", "github.com/")
 _NAMES = ("Dockerfile", "dockerfile")
@@ -15,7 +16,7 @@ def read_files(context: str, file: str | None, cwd: str) -> BuildFiles:
         shown, path = _find(context, root)
     else:
         shown, path = file, Path(absolute(cwd, _local_file(file)))
-    return BuildFiles(str(root), shown, _read(path, shown), _ignore(path, root))
+    return BuildFiles(str(root), shown, _read(path, shown, named=file is not None), _ignore(path, root))
 
 
 def _context(context: str, cwd: str) -> Path:
@@ -47,11 +48,11 @@ def _find(context: str, root: Path) -> tuple[str, Path]:
     raise FlagError(f"there is no Dockerfile in {context}", hint="name another file with -f")
 
 
-def _read(path: Path, shown: str) -> bytes:
+def _read(path: Path, shown: str, *, named: bool) -> bytes:
     if path.is_dir():
         raise FlagError(f"--file {shown} is a directory", hint="name the Dockerfile itself")
     try:
-        return path.read_bytes()
+        return read_text(str(path), special=named)
     except FileNotFoundError as error:
         raise FlagError(
             f"--file {shown}: no such file", hint="it is looked for from the working directory, not the context"
@@ -62,7 +63,7 @@ def _ignore(dockerfile: Path, root: Path) -> bytes | None:
     """``NAME.dockerignore`` beside the Dockerfile replaces the context's ``.dockerignore``, even when empty."""
     for path in (dockerfile.with_name(dockerfile.name + ".dockerignore"), root / ".dockerignore"):
         try:
-            return path.read_bytes()
+            return read_text(str(path))
         except FileNotFoundError:
             continue
     return None

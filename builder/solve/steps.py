@@ -16,7 +16,7 @@ from builder.solve.run import Surroundings, run_step
 from builder.solve.stepcontext import StepContext
 from builder.solve.workdir import workdir_entries
 from layers.digest import LayerId, Rootfs
-from layers.errors import PybuildError, SourceChanged
+from layers.errors import PybuildError, SourceChanged, advice
 from layers.tree import Tree
 
 
@@ -69,7 +69,8 @@ def host_error(error: OSError, span: Span | None) -> StepFailed:
     """A step that the host's files or disks failed."""
     name = error.filename
     text = name.decode(errors="backslashreplace") if isinstance(name, bytes) else str(name)
-    return StepFailed(f"{error.strerror}: {text}" if name is not None else str(error.strerror or error), span=span)
+    message = f"{error.strerror}: {text}" if name is not None else str(error.strerror or error)
+    return StepFailed(message, span=span, hint=advice(error))
 
 
 def _run(node: Node, op: RunOp, given: StepInput, context: StepContext) -> LayerId:

@@ -78,8 +78,17 @@ def test_files_of_an_earlier_build_do_not_outlive_a_failure(run: Run, context: P
     (context / "id").write_text("old")
     api.error = OSError(28, "No space left on device", "/store/blobs")
     ran = run("--iidfile", "id", ".")
-    assert (ran.code, ran.err) == (1, "error: /store/blobs: No space left on device\n")
+    assert ran.code == 1
+    assert ran.err.startswith("error: /store/blobs: No space left on device\nhint: free some space")
     assert not (context / "id").exists()
+
+
+def test_a_link_to_a_file_of_the_result_stays(run: Run, context: Path, api: FakeApi) -> None:
+    (context / "real").write_text("old")
+    (context / "id").symlink_to("real")
+    assert run("--iidfile", "id", ".").code == 0
+    assert (context / "id").is_symlink()
+    assert (context / "real").read_text() == IMAGE_ID
 
 
 def test_the_id_can_go_to_what_is_no_file(run: Run, context: Path, api: FakeApi) -> None:
@@ -112,6 +121,11 @@ def test_quiet_and_a_tar_do_not_share_standard_output(run: Run, context: Path, a
         ((".", "extra"), "unexpected extra argument"),
         (("nowhere",), "error: nowhere: no such directory"),
         (("Dockerfile",), "error: Dockerfile: is not a directory"),
+        (("images",), "error: images is a command, not a directory\nhint: write it first: pybuild images ..."),
+        (("--iidfile", ".", "."), "error: --iidfile . is a directory"),
+        (("--iidfile", "no/id", "."), "error: --iidfile no/id: there is no directory"),
+        (("--metadata-file", "no/m", "."), "error: --metadata-file no/m: there is no directory"),
+        (("-o", "", "."), "error: --output is empty"),
         (("-",), "error: a build context from standard input is not supported yet"),
         (("https://example.org/x.git",), "error: a remote build context"),
         (("-f", "-", "."), "error: --file - (a Dockerfile from standard input) is not supported yet"),
@@ -143,3 +157,15 @@ def test_nothing_to_write_progress_to_stops_the_build(
     monkeypatch.setattr("builder.cli.progress._write", broken)
     api.during = during
     assert run("--progress=plain", ".").code == 1
+
+
+def test_a_working_directory_that_is_gone(run: Run, context: Path, api: FakeApi) -> None:
+    context.rename(context.parent / "moved")
+    (context.parent / "moved/Dockerfile").unlink()
+    (context.parent / "moved").rmdir()
+    for args in ((".",), ("build", str(context.parent)), ("images",)):
+        ran = run(*args)
+        assert (ran.code, ran.err) == (
+            1,
+            "error: the working directory has been removed\nhint: cd to one that exists\n",
+        )

@@ -164,6 +164,23 @@ def test_another_image_joins_a_directory_and_the_same_name_is_replaced(blobs: Bl
     ]
 
 
+def test_a_directory_that_another_makes_meanwhile_is_joined(
+    blobs: Blobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = os.rename
+
+    def make_first(source: str, target: str) -> None:
+        monkeypatch.undo()
+        write_directory(output("docker.io/b:1", layers=LAYERS[:1]), blobs, str(tmp_path / "out"))
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", make_first)
+    write_directory(output("docker.io/a:1"), blobs, str(tmp_path / "out"))
+    assert len(json.loads((tmp_path / "out/index.json").read_bytes())["manifests"]) == 2
+    assert [path.name for path in tmp_path.iterdir()].count("out") == 1
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".pybuild")]
+
+
 def test_after_an_error_a_directory_is_as_before(blobs: Blobs, tmp_path: Path) -> None:
     out = tmp_path / "out"
     write_directory(output("docker.io/a:1", layers=LAYERS[:1]), blobs, str(out))
