@@ -1,5 +1,6 @@
 """``pybuild pull`` and ``pybuild push``: images from and to registries, without building."""
 
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -32,7 +33,7 @@ _quiet = click.option("-q", "--quiet", is_flag=True, help="Print results only.")
 @contextmanager
 def _shown(session: Session, given: Mapping[str, Any]) -> Iterator[Emit]:
     """Where events go; inside, what the user does to stop is heard."""
-    terminal = click.get_text_stream("stderr").isatty()
+    terminal = sys.stderr.isatty()
     mode = choose(given["progress"], current_host().environ, quiet=given["quiet"], terminal=terminal)
     session.json = mode == "json"
     show = renderer(mode, current_host().environ, debug=False)
