@@ -114,12 +114,6 @@ def parse_ignore(text: bytes, path: str) -> Matcher:
     return Matcher(tuple(rules))
 
 
-def match_patterns(patterns: Iterable[str]) -> Matcher:
-    """The same from patterns that stand elsewhere (``--exclude``). Raises PatternError."""
-    stripped = (pattern.strip(SPACE) for pattern in patterns)
-    return Matcher(tuple(_rule(pattern) for pattern in stripped if pattern != ""))
-
-
 def _rule(line: str) -> Rule:
     takes_back = line.startswith("!")
     pattern = clean(line[1:].strip(SPACE) if takes_back else line).strip(SPACE)

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builder.dockerfile.ignore import Matcher, match_patterns, parse_ignore
-from builder.dockerfile.ignore_patterns import PatternError
+from builder.dockerfile.ignore import Matcher, parse_ignore
 from builder.errors import ParseError
 
 NAME = ".dockerignore"
@@ -186,13 +185,6 @@ def test_paths_of_any_bytes() -> None:
     assert not rules.ignored(b"caf\xc3\xa9")
     assert not rules.ignored(b"")
     assert matcher("a*").ignored(b"a\nb")
-
-
-def test_patterns_from_elsewhere() -> None:
-    assert match_patterns(["a*", " ", "!ab"]).ignored("ac")
-    assert not match_patterns(["a*", " ", "!ab"]).ignored("ab")
-    with pytest.raises(PatternError):
-        match_patterns(["["])
 
 
 def test_many_stars_end() -> None:
