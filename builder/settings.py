@@ -4,14 +4,15 @@ import posixpath
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from layers.errors import PybuildError
 from layers.image import Platform, host_platform
+from registry.proxies import DOCKER_HOST, from_docker_config, from_environment
 from registry.reference import Reference
 
 EPOCH = "SOURCE_DATE_EPOCH"
-DOCKER_HOST = "unix:///var/run/docker.sock"
 _INTEGER = re.compile(r"[+-]?[0-9]+\Z")
 
 
@@ -70,6 +71,8 @@ class BuildRequest:
     docker_host: str = DOCKER_HOST
     pull: str = "missing"
     """When registries are asked for bases: ``missing``, ``newer``, ``always`` or ``never``."""
+    proxies: tuple[tuple[str, str], ...] = ()
+    """Proxy variables of the environment, by upper-case name: for every RUN whose build arguments say nothing else."""
 
 
 class FlagError(PybuildError):
@@ -113,17 +116,20 @@ class BuildFiles(NamedTuple):
 
 
 class Host(NamedTuple):
-    """Where pybuild was started. ``machine`` is uname's; ``admin``: the user is root."""
+    """Where pybuild was started. ``machine`` is uname's; ``admin``: the user is root; ``docker_config`` is Docker's
+    config.json."""
 
     environ: Mapping[str, str]
     cwd: str
     machine: str
     admin: bool
+    docker_config: Mapping[str, Any] = MappingProxyType({})
 
 
 def from_flags(flags: Flags, files: BuildFiles, host: Host) -> BuildRequest:
     """Raises FlagError, and InvalidReference for a bad tag."""
-    build_args = _build_args(flags.build_args, host.environ)
+    docker_host = host.environ.get("DOCKER_HOST") or DOCKER_HOST
+    build_args = _build_args(flags.build_args, host.environ, from_docker_config(host.docker_config, docker_host))
     tags = tuple(dict.fromkeys(_tag(text) for text in flags.tags))
     return BuildRequest(
         context=files.context,
@@ -142,7 +148,8 @@ def from_flags(flags: Flags, files: BuildFiles, host: Host) -> BuildRequest:
         epoch=_epoch(dict(build_args)),
         seccomp=_seccomp(flags.security_opts),
         pull=flags.pull,
-        docker_host=host.environ.get("DOCKER_HOST") or DOCKER_HOST,
+        docker_host=docker_host,
+        proxies=tuple(from_environment(host.environ).items()),
     )
 
 
@@ -202,14 +209,21 @@ def _label(text: str) -> tuple[str, str]:
     return key, value or ""
 
 
-def _build_args(given: Sequence[str], environ: Mapping[str, str]) -> tuple[tuple[str, str | None], ...]:
-    """The last of several values counts. SOURCE_DATE_EPOCH comes along from the environment, as buildx sends it."""
+def _build_args(
+    given: Sequence[str], environ: Mapping[str, str], proxies: Mapping[str, str]
+) -> tuple[tuple[str, str | None], ...]:
+    """The last of several values counts. SOURCE_DATE_EPOCH comes along from the environment, as buildx sends it, and
+    ``proxies`` of Docker's config.json (in both spellings) where neither spelling is given."""
     found: dict[str, str | None] = {}
     for text in given:
         key, value = _pair(text, "--build-arg")
         found[key] = environ.get(key) if value is None else value
     if EPOCH not in found and environ.get(EPOCH):
         found[EPOCH] = environ[EPOCH]
+    spoken = {key.upper() for key in found}
+    for name, value in proxies.items():
+        if name not in spoken:
+            found[name] = found[name.lower()] = value
     return tuple(found.items())
 
 

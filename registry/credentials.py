@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from layers.atomic import hidden
 from layers.names import DEFAULT_HOST
 from registry.auth import Credential
+from registry.configfiles import docker_path, home, parse_document, read_document
 from registry.endpoints import HUB
 from registry.errors import CredentialError, printable
 
@@ -25,7 +26,6 @@ HUB_KEY = "https://index.docker.io/v1/"
 _HUB_NAMES = frozenset({DEFAULT_HOST, "index.docker.io", HUB})
 _TOKEN_USER = "<token>"  # noqa: S105 - the word by which helpers say that the secret is an identity token
 _HELPER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
-_MAX_FILE = 4 << 20
 _MAX_HELPER_OUTPUT = 1 << 20
 HELPER_TIMEOUT_S = 60.0
 
@@ -82,7 +82,7 @@ class Credentials:
     def store(self, host: str, credential: Credential) -> str:
         """Keeps it where Docker and Podman look too; returns where. Raises CredentialError."""
         path = self._writable()
-        document = _read(path)
+        document = read_document(path)
         helper = _helper_of(document, host, str(path))
         if helper is not None:
             user = _TOKEN_USER if credential.identity_token else credential.username
@@ -98,7 +98,7 @@ class Credentials:
         """Forgets it everywhere it can be found; returns where it was. Raises CredentialError."""
         places = []
         for path in self._paths():
-            document = _read(path)
+            document = read_document(path)
             helper = _helper_of(document, host, str(path))
             if helper is not None and self._ask(helper) is not None:
                 self._tell(helper, "erase", None)
@@ -113,32 +113,25 @@ class Credentials:
 
     def docker_config(self) -> Mapping[str, Any]:
         """Docker's config.json, {} without one (its ``proxies`` are registry.proxies' business)."""
-        return _read(self._docker_path())
+        return read_document(docker_path(self._environ))
 
     def _documents(self) -> Iterator[tuple[Mapping[str, Any], str]]:
         inline = self._environ.get("DOCKER_AUTH_CONFIG")
         if inline:
-            yield _parse(inline.encode(), "the variable DOCKER_AUTH_CONFIG"), "the variable DOCKER_AUTH_CONFIG"
+            yield parse_document(inline.encode(), "the variable DOCKER_AUTH_CONFIG"), "the variable DOCKER_AUTH_CONFIG"
         for path in self._paths():
-            yield _read(path), str(path)
+            yield read_document(path), str(path)
 
     def _paths(self) -> tuple[Path, ...]:
         named = self._environ.get("REGISTRY_AUTH_FILE")
         runtime = self._environ.get("XDG_RUNTIME_DIR")
-        home = self._home()
-        config = Path(self._environ.get("XDG_CONFIG_HOME") or home / ".config")
+        config = Path(self._environ.get("XDG_CONFIG_HOME") or home(self._environ) / ".config")
         return (
             *((Path(named),) if named else ()),
-            self._docker_path(),
+            docker_path(self._environ),
             *((Path(runtime) / "containers/auth.json",) if runtime else ()),
             config / "containers/auth.json",
         )
-
-    def _home(self) -> Path:
-        return Path(self._environ.get("HOME") or "/")
-
-    def _docker_path(self) -> Path:
-        return Path(self._environ.get("DOCKER_CONFIG") or self._home() / ".docker") / "config.json"
 
     def _writable(self) -> Path:
         return self._paths()[0]
@@ -149,7 +142,7 @@ class Credentials:
             if b"credentials not found" in output.lower():
                 return None
             raise _failed(helper, "get", output)
-        document = _parse(output, f"the output of docker-credential-{helper.name}")
+        document = parse_document(output, f"the output of docker-credential-{helper.name}")
         user, secret = document.get("Username"), document.get("Secret")
         if not (isinstance(user, str) and isinstance(secret, str)):
             raise CredentialError(f"docker-credential-{helper.name} gave no Username and Secret")
@@ -261,29 +254,6 @@ def _table(document: Mapping[str, Any], key: str, path: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise CredentialError(f"{path}: {key!r} is not an object")
     return dict(value)
-
-
-def _read(path: Path) -> Mapping[str, Any]:
-    try:
-        with path.open("rb") as file:
-            raw = file.read(_MAX_FILE)
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except OSError as error:
-        raise CredentialError(
-            f"cannot read {path}: {error.strerror}", hint="set DOCKER_CONFIG or REGISTRY_AUTH_FILE to one you may read"
-        ) from error
-    return _parse(raw, str(path)) if raw.strip() else {}
-
-
-def _parse(raw: bytes, what: str) -> Mapping[str, Any]:
-    try:
-        document = json.loads(raw)
-    except (ValueError, RecursionError):
-        document = None
-    if not isinstance(document, dict):
-        raise CredentialError(f"{what} is not a JSON object")
-    return document
 
 
 def _write(path: Path, document: Mapping[str, Any]) -> None:

@@ -8,7 +8,37 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
 
+DOCKER_HOST = "unix:///var/run/docker.sock"
 _LOOPBACK = re.compile(r"localhost\Z|127(\.\d{1,3}){3}\Z|::1\Z|.*\.localhost\Z")
+
+
+NAMES = {
+    "HTTP_PROXY": "httpProxy",
+    "HTTPS_PROXY": "httpsProxy",
+    "FTP_PROXY": "ftpProxy",
+    "NO_PROXY": "noProxy",
+    "ALL_PROXY": "allProxy",
+}
+"""Variables, which have lower-case twins, and what Docker's config.json calls them."""
+
+
+def from_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """By upper-case name; of two that differ the lower-case one counts. Empty ones are none."""
+    found = {name: environ.get(name.lower()) or environ.get(name) or "" for name in NAMES}
+    return {name: value for name, value in found.items() if value}
+
+
+def from_docker_config(config: Mapping[str, Any], docker_host: str) -> dict[str, str]:
+    """``proxies`` of Docker's config.json, by upper-case name: those of the daemon's address ("" is the usual one)
+    instead of the default ones, as the docker command line chooses them."""
+    proxies = config.get("proxies")
+    if not isinstance(proxies, dict):
+        return {}
+    chosen = proxies.get(docker_host or DOCKER_HOST, proxies.get("default"))
+    if not isinstance(chosen, dict):
+        return {}
+    found = {name: chosen.get(key) for name, key in NAMES.items()}
+    return {name: value for name, value in found.items() if isinstance(value, str) and value}
 
 
 def is_loopback(host: str) -> bool:
@@ -25,21 +55,15 @@ class Proxies(NamedTuple):
 
     @classmethod
     def of(cls, environ: Mapping[str, str], docker_config: Mapping[str, Any] | None = None) -> Self:
-        """From the environment, and for what it does not say from ``proxies.default`` of Docker's config.json."""
-        default = (docker_config or {}).get("proxies")
-        default = default.get("default") if isinstance(default, dict) else None
-        values = default if isinstance(default, dict) else {}
+        """From the environment, and for what it does not say from Docker's config.json."""
+        given = from_environment(environ)
+        values = from_docker_config(docker_config or {}, environ.get("DOCKER_HOST") or "")
 
-        def one(name: str, key: str) -> str:
-            value = environ.get(name.lower()) or environ.get(name.upper()) or values.get(key)
-            return value if isinstance(value, str) else ""
+        def one(name: str) -> str:
+            return given.get(name) or values.get(name, "")
 
-        words = re.split(r"[,\s]+", one("no_proxy", "noProxy"))
-        return cls(
-            _url(one("http_proxy", "httpProxy")),
-            _url(one("https_proxy", "httpsProxy")),
-            tuple(word.lower() for word in words if word),
-        )
+        words = re.split(r"[,\s]+", one("NO_PROXY"))
+        return cls(_url(one("HTTP_PROXY")), _url(one("HTTPS_PROXY")), tuple(word.lower() for word in words if word))
 
     def __repr__(self) -> str:
         return f"Proxies(http={bool(self.http)}, https={bool(self.https)}, exceptions={self.exceptions})"

@@ -14,6 +14,7 @@ from builder.cli.session import Session, connector, current_host, say
 from builder.cli.sources import check_contexts, read_files
 from builder.report.hub import Hub
 from builder.settings import BuildRequest, FlagError, Flags, Host, absolute, from_flags
+from registry.configfiles import docker_config
 
 _RESULT_FILES = ("iidfile", "metadata_file", "digest_file")
 _WITH_MANIFEST = frozenset({"oci", "docker", "load", "registry"})
@@ -95,7 +96,7 @@ def make_request(session: Session, given: Mapping[str, Any], host: Host) -> Buil
     _check_no_command(given["path"], host.cwd)
     files = read_files(given["path"], given["file"], host.cwd)
     session.sources[files.dockerfile_path] = files.dockerfile_text
-    request = from_flags(flags, files, host)
+    request = from_flags(flags, files, host._replace(docker_config=docker_config(host.environ)))
     check_contexts(request)
     return request
 

@@ -10,9 +10,7 @@ from builder.errors import PlanError, Span, Unsupported
 from builder.plan.expand import Expander
 from builder.settings import EPOCH, BuildRequest, parse_bool
 from layers.image import Platform
-
-PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
-"""Predefined, with their lower-case twins: in the environment of every RUN when given, without an ARG."""
+from registry.proxies import NAMES as PROXIES
 
 HOSTNAME = "BUILDKIT_SANDBOX_HOSTNAME"
 DEFAULT_HOSTNAME = "buildkitsandbox"
@@ -50,6 +48,8 @@ class Arguments(NamedTuple):
     globals: Mapping[str, str]
     """Automatic ARGs and those before the first FROM, as far as they have a value: what FROM lines see."""
     epoch: int | None
+    proxies: tuple[tuple[str, str], ...] = ()
+    """Predefined variables of every RUN."""
 
 
 def arguments(dockerfile: Dockerfile, request: BuildRequest) -> Arguments:
@@ -71,7 +71,7 @@ def arguments(dockerfile: Dockerfile, request: BuildRequest) -> Arguments:
                 del place[EPOCH]
             else:
                 place[EPOCH] = str(epoch)
-    return Arguments(MappingProxyType(given), MappingProxyType(values), epoch)
+    return Arguments(MappingProxyType(given), MappingProxyType(values), epoch, proxies(given, request.proxies))
 
 
 def _automatic(target: Platform, given: Mapping[str, str], stage: str) -> dict[str, str]:
@@ -124,13 +124,14 @@ def _check_steering(given: Mapping[str, str]) -> None:
         )
 
 
-def proxies(given: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """Variables of every RUN: either case of a name sets both. Of two that differ the lower-case one counts."""
-    found: dict[str, str] = {}
+def proxies(given: Mapping[str, str], environment: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Variables of every RUN, without an ARG: either case of a name sets both. Of two that differ the lower-case one
+    counts. An empty one is none, and keeps that of the environment away."""
+    found: dict[str, str] = dict(environment)
     for name in sorted(given):
         if name.upper() in PROXIES:
-            found[name.upper()] = found[name.lower()] = given[name]
-    return tuple(found.items())
+            found[name.upper()] = given[name]
+    return tuple((name, value) for upper, value in found.items() if value for name in (upper, upper.lower()))
 
 
 def unused(given: Mapping[str, str], globals_: Mapping[str, str], declared: Iterable[str]) -> list[str]:

@@ -5,7 +5,7 @@ import re
 from builder.dockerfile.instructions import Run
 from builder.errors import Unsupported
 from builder.plan import titles
-from builder.plan.arguments import DEFAULT_HOSTNAME, HOSTNAME, proxies
+from builder.plan.arguments import DEFAULT_HOSTNAME, HOSTNAME
 from builder.plan.graph import RunOp, ScriptFile
 from builder.plan.scope import Scope
 from builder.plan.stage_state import StageState
@@ -39,7 +39,7 @@ def run(state: StageState, instruction: Run, scope: Scope) -> StageState:
         network=NETWORK,
         hostname=scope.found.arguments.given.get(HOSTNAME, DEFAULT_HOSTNAME),
         scripts=scripts,
-        proxy_env=proxies(scope.found.arguments.given),
+        proxy_env=scope.found.arguments.proxies,
         platform=state.config.platform.normalized(),
     )
     title = titles.run(instruction.text, scope.expander(state, instruction), body)

@@ -66,6 +66,20 @@ def test_build_args_come_from_the_environment_when_only_named() -> None:
     assert made.build_args == (("A", "2=3"), ("TOKEN", "t"), ("NONE", None), ("EMPTY", ""))
 
 
+def test_proxies_of_docker_are_build_arguments() -> None:
+    """In both spellings, unless one is given."""
+    config = {"proxies": {"default": {"httpProxy": "h", "noProxy": "n", "httpsProxy": "s"}}}
+    made = request(HOST._replace(docker_config=config), build_args=("no_proxy=mine", "HTTPS_PROXY"))
+    assert made.build_args == (("no_proxy", "mine"), ("HTTPS_PROXY", None), ("HTTP_PROXY", "h"), ("http_proxy", "h"))
+    assert made.proxies == ()
+
+
+def test_proxies_of_the_environment() -> None:
+    made = request(host(http_proxy="h", ALL_PROXY="a"))
+    assert made.build_args == ()
+    assert made.proxies == (("HTTP_PROXY", "h"), ("ALL_PROXY", "a"))
+
+
 def test_labels() -> None:
     assert request(labels=("a=1", "b", "a=2")).labels == (("a", "2"), ("b", ""))
 

@@ -145,9 +145,22 @@ def test_arguments_that_change_nothing_here(name: str, value: str) -> None:
 
 
 def test_proxies() -> None:
-    assert proxies({}) == ()
-    assert dict(proxies({"HTTP_PROXY": "1", "http_proxy": "2"})) == {"HTTP_PROXY": "2", "http_proxy": "2"}
-    assert dict(proxies({"Ftp_Proxy": "1", "other": "2"})) == {"FTP_PROXY": "1", "ftp_proxy": "1"}
+    assert proxies({}, ()) == ()
+    assert dict(proxies({"HTTP_PROXY": "1", "http_proxy": "2"}, ())) == {"HTTP_PROXY": "2", "http_proxy": "2"}
+    assert dict(proxies({"Ftp_Proxy": "1", "other": "2"}, ())) == {"FTP_PROXY": "1", "ftp_proxy": "1"}
+    assert proxies({}, (("NO_PROXY", "e"),)) == (("NO_PROXY", "e"), ("no_proxy", "e"))
+    assert proxies({"no_proxy": "a"}, (("NO_PROXY", "e"),)) == (("NO_PROXY", "a"), ("no_proxy", "a"))
+    assert proxies({"no_proxy": ""}, (("NO_PROXY", "e"),)) == ()
+
+
+def test_proxies_of_the_environment_are_no_build_arguments() -> None:
+    text = "FROM scratch\nARG HTTP_PROXY\nRUN x\nLABEL p=$HTTP_PROXY\n"
+    found = plan(text, proxies=(("HTTP_PROXY", "http://p:1"),))
+    run = last(found).op
+    assert isinstance(run, RunOp)
+    assert run.proxy_env == (("HTTP_PROXY", "http://p:1"), ("http_proxy", "http://p:1"))
+    assert created_by(found)[0] == "ARG HTTP_PROXY"
+    assert created_by(found)[-1] == "LABEL p="
 
 
 # SOURCE_DATE_EPOCH

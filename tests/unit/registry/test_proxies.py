@@ -1,6 +1,6 @@
 import pytest
 
-from registry.proxies import Proxies, is_loopback
+from registry.proxies import Proxies, from_docker_config, from_environment, is_loopback
 
 
 @pytest.mark.parametrize(
@@ -55,3 +55,32 @@ def test_passwords_are_not_shown() -> None:
 )  # fmt: skip
 def test_loopback(host: str, loopback: bool) -> None:
     assert is_loopback(host) is loopback
+
+
+CONFIG = {
+    "proxies": {
+        "default": {"httpProxy": "http://d:1", "noProxy": "x", "allProxy": "", "ftpProxy": 3},
+        "tcp://far:2376": {"httpsProxy": "http://f:2"},
+    }
+}
+
+
+def test_those_of_a_daemon_take_the_place_of_the_default() -> None:
+    assert from_docker_config(CONFIG, "") == {"HTTP_PROXY": "http://d:1", "NO_PROXY": "x"}
+    assert from_docker_config(CONFIG, "tcp://far:2376") == {"HTTPS_PROXY": "http://f:2"}
+    assert from_docker_config({"proxies": {"unix:///var/run/docker.sock": {"httpProxy": "s"}}}, "") == {
+        "HTTP_PROXY": "s"
+    }
+    assert Proxies.of({"DOCKER_HOST": "tcp://far:2376"}, CONFIG) == Proxies("", "http://f:2")
+
+
+@pytest.mark.parametrize("config", [{}, {"proxies": []}, {"proxies": {"default": "no"}}, {"proxies": None}])
+def test_a_config_without_proxies(config: dict[str, object]) -> None:
+    assert from_docker_config(config, "") == {}
+
+
+def test_those_of_the_environment() -> None:
+    assert from_environment({"http_proxy": "low", "HTTP_PROXY": "up", "ALL_PROXY": "a", "no_proxy": ""}) == {
+        "HTTP_PROXY": "low",
+        "ALL_PROXY": "a",
+    }
