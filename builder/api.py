@@ -8,18 +8,18 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from builder.dockerfile.ignore import parse_ignore
+from builder.dockerfile.ignore import parse_ignores
 from builder.dockerfile.parse import parse
 from builder.events import BuildFinished, Emit, Phase, PlanReady, StepInfo, StepOutput, Warned
 from builder.output.assemble import assemble
 from builder.output.export import Exporter, Reporter, open_exporter
 from builder.plan.bases import resolve
-from builder.plan.context import Context, open_context
+from builder.plan.context import NOTHING_KNOWN, Context, open_context
 from builder.plan.graph import ImageOp, LocalOp, Node, NodeId, Plan, ScratchOp, StepResult
 from builder.plan.keys import is_source
 from builder.plan.lower import lower
 from builder.plan.pulling import Connect, Images, Registries, Reports
-from builder.settings import BuildRequest
+from builder.settings import BuildRequest, IgnoreFile
 from builder.solve.lookup import Known, State, inspect, states
 from builder.solve.scheduler import solve
 from builder.solve.stepcontext import Control, StepContext
@@ -143,13 +143,14 @@ def _open(op: LocalOp, request: BuildRequest, store: Store) -> Context:
     if op.name in named:
         path = os.path.join(root, ".dockerignore")  # noqa: PTH118 - text in, text out
         try:
-            ignore: bytes | None = read_text(path)
+            ignores: tuple[IgnoreFile, ...] = (IgnoreFile(path, read_text(path)),)
         except FileNotFoundError:
-            ignore = None
+            ignores = ()
     else:
-        path, ignore = ".dockerignore", request.ignore_text
-    matcher = parse_ignore(ignore, path) if ignore is not None else None
-    return open_context(root, matcher, store.file_digests)
+        ignores = request.ignores
+    matcher = parse_ignores(ignores) if ignores else None
+    unpacked = op.name not in named and request.unpacked
+    return open_context(root, matcher, NOTHING_KNOWN if unpacked else store.file_digests, owners=unpacked)
 
 
 def plan(

@@ -40,6 +40,13 @@ class NamedContext(NamedTuple):
     reference: str | None = None
 
 
+class IgnoreFile(NamedTuple):
+    """``path`` as shown in messages."""
+
+    path: str
+    text: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class BuildRequest:
     """``build_args`` values are None when the name alone was given and the environment has none."""
@@ -49,12 +56,15 @@ class BuildRequest:
     dockerfile_path: str
     """As shown in messages."""
     dockerfile_text: bytes
-    ignore_text: bytes | None
-    """What ``.dockerignore`` holds, or None."""
     root: str
     """Absolute path of the store."""
     platform: Platform
     """What is built for: TARGETPLATFORM."""
+    ignores: tuple[IgnoreFile, ...] = ()
+    """Ignore files of the context, read as if they were one."""
+    unpacked: bool = False
+    """The context was unpacked for this build: its files keep their owners (those of a directory that the user named
+    are 0:0, reference 1.10), and nothing of it need be remembered."""
     tags: tuple[str, ...] = ()
     """Full names: ``docker.io/library/app:1.0``."""
     target: str | None = None
@@ -112,7 +122,8 @@ class BuildFiles(NamedTuple):
     context: str
     dockerfile_path: str
     dockerfile_text: bytes
-    ignore_text: bytes | None
+    ignores: tuple[IgnoreFile, ...] = ()
+    unpacked: bool = False
 
 
 class Host(NamedTuple):
@@ -135,7 +146,8 @@ def from_flags(flags: Flags, files: BuildFiles, host: Host) -> BuildRequest:
         context=files.context,
         dockerfile_path=files.dockerfile_path,
         dockerfile_text=files.dockerfile_text,
-        ignore_text=files.ignore_text,
+        ignores=files.ignores,
+        unpacked=files.unpacked,
         root=store_root(flags.root, host),
         platform=_platform(flags.platforms, host),
         tags=tuple(dict.fromkeys((*tags, *(name for output in flags.outputs for name in output.names)))),

@@ -144,6 +144,11 @@ class Store:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self.close()
 
+    def temporary(self, kind: str) -> str:
+        """A fresh path for what is needed as long as the store is open; the caller makes it. It goes with the lease,
+        however the process ends."""
+        return self._context.lease.temporary(kind)
+
     # Layers
 
     # Made when first needed: looking steps up needs neither.

@@ -43,6 +43,7 @@ RANKS: tuple[tuple[str, ...], ...] = (
     ("registry",),
     ("builder.errors", "builder.settings", "builder.events", "builder.textfile"),
     ("builder.dockerfile", "builder.sandbox", "builder.report"),
+    ("builder.fetch",),
     ("builder.plan",),
     ("builder.solve",),
     ("builder.output",),

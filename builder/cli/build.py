@@ -11,9 +11,9 @@ from builder.cli.flags import REFUSED_SWITCHES, REFUSED_VALUES, StrictCommand, i
 from builder.cli.outputs import parse_outputs
 from builder.cli.progress import MODES, choose, renderer
 from builder.cli.session import Session, connector, current_host, say
-from builder.cli.sources import check_contexts, read_files
+from builder.cli.sources import Inputs, Staging, check_contexts, read_files
 from builder.report.hub import Hub
-from builder.settings import BuildRequest, FlagError, Flags, Host, absolute, from_flags
+from builder.settings import BuildRequest, FlagError, Flags, Host, absolute, from_flags, store_root
 from registry.configfiles import docker_config
 
 _RESULT_FILES = ("iidfile", "metadata_file", "digest_file")
@@ -39,7 +39,8 @@ _WITH_MANIFEST = frozenset({"oci", "docker", "load", "registry"})
 @click.argument("path")
 @click.pass_obj
 def build(session: Session, /, **given: Any) -> None:
-    """Build an image from the Dockerfile in directory PATH."""
+    """Build an image from the Dockerfile in directory PATH; with -, from an archive or a Dockerfile on standard
+    input."""
     session.debug = given["debug"]
     host = current_host()
     terminal = sys.stderr.isatty()
@@ -94,7 +95,8 @@ def make_request(session: Session, given: Mapping[str, Any], host: Host) -> Buil
         security_opts=given.get("security_opt", ()),
     )
     _check_no_command(given["path"], host.cwd)
-    files = read_files(given["path"], given["file"], host.cwd)
+    staging = click.get_current_context().with_resource(Staging(store_root(given["root"], host)))
+    files = read_files(Inputs(given["path"], given["file"], given["ignorefile"], host.cwd), staging)
     session.sources[files.dockerfile_path] = files.dockerfile_text
     request = from_flags(flags, files, host._replace(docker_config=docker_config(host.environ)))
     check_contexts(request)

@@ -119,7 +119,10 @@ def plan_options(function: F) -> F:
     """What decides the plan. They arrive as keyword arguments."""
     for option in reversed(
         (
-            click.option("-f", "--file", help="Dockerfile (default: Dockerfile in PATH)."),
+            click.option("-f", "--file", help="Dockerfile (default: Dockerfile in PATH); - is standard input."),
+            click.option(
+                "--ignorefile", multiple=True, metavar="FILE", help="Instead of .dockerignore; several are read as one."
+            ),
             click.option("--target", help="Stage to build (default: the last one)."),
             click.option("--build-arg", multiple=True, metavar="NAME[=VALUE]", help="Value of an ARG."),
             click.option("--label", multiple=True, metavar="NAME=VALUE", help="Label of the image."),

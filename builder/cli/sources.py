@@ -1,41 +1,149 @@
-"""Reads what a build is made from: the Dockerfile and the ignore file, found by Docker's rules."""
+"""Reads what a build is made from: the Dockerfile and the ignore files, found by Docker's rules."""
 
+import sys
 from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, NamedTuple, Self
 
-from builder.settings import BuildFiles, BuildRequest, FlagError, UnsupportedFlag, absolute
-from builder.textfile import read_text
+from builder.settings import BuildFiles, BuildRequest, FlagError, IgnoreFile, UnsupportedFlag, absolute
+from builder.textfile import MAX_TEXT, read_text
+
+if TYPE_CHECKING:
+    from layers.store import Store
 
 _REMOTE = ("http://", "https://", "git://", "ssh://", "git@", "github.com/")
 _NAMES = ("Dockerfile", "dockerfile")
+STDIN = "standard input"
+_NAMED = "it is looked for from the working directory, not the context"
 
 
-def read_files(context: str, file: str | None, cwd: str) -> BuildFiles:
-    """``context`` and ``file`` as given. Raises FlagError, and OSError for what cannot be read."""
-    root = _context(context, cwd)
-    if file is None:
-        shown, path = _find(context, root)
+class Staging:
+    """Where inputs that are no directory are unpacked: within the store, which is opened for it when first asked.
+
+    Context manager; what was unpacked goes at its end, or when the next process opens the store.
+    """
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._store: Store | None = None
+
+    @property
+    def store(self) -> "Store":
+        if self._store is None:
+            from layers.store import Store
+
+            self._store = Store.open(self._root)
+        return self._store
+
+    def directory(self) -> str:
+        """A path nobody has; the caller makes it."""
+        return self.store.temporary("context")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if self._store is not None:
+            self._store.close()
+
+
+class Inputs(NamedTuple):
+    """What the command line says of them, as given."""
+
+    context: str
+    file: str | None
+    ignorefiles: tuple[str, ...]
+    cwd: str
+
+
+def read_files(given: Inputs, staging: Staging) -> BuildFiles:
+    """Raises FlagError, PybuildError for an archive that cannot be unpacked, and OSError for what cannot be read."""
+    if given.context == "-":
+        files = _from_stdin(given, staging)
     else:
-        shown, path = file, Path(absolute(cwd, _local_file(file)))
-    return BuildFiles(str(root), shown, _read(path, shown, named=file is not None), _ignore(path, root))
+        files = _from_directory(given, _directory(given.context, given.cwd))
+    if given.ignorefiles:
+        files = files._replace(ignores=tuple(_named_ignore(name, given.cwd) for name in given.ignorefiles))
+    return files
 
 
-def _context(context: str, cwd: str) -> Path:
-    if context == "-":
-        raise UnsupportedFlag("a build context from standard input", "unpack it, and name its directory")
+def _from_directory(given: Inputs, root: Path) -> BuildFiles:
+    if given.file is None:
+        shown, path = _find(given.context, root)
+    elif given.file == "-":
+        return BuildFiles(str(root), STDIN, _dockerfile_from_stdin(), _ignores(root, root / ".dockerignore"))
+    else:
+        shown, path = given.file, Path(absolute(given.cwd, _local_file(given.file)))
+    # NAME.dockerignore beside the Dockerfile replaces the context's .dockerignore, even when empty.
+    ignores = _ignores(root, path.with_name(path.name + ".dockerignore"), root / ".dockerignore")
+    return BuildFiles(str(root), shown, _read(path, shown, named=given.file is not None), ignores)
+
+
+def _from_stdin(given: Inputs, staging: Staging) -> BuildFiles:
+    """An archive is the context, anything else the Dockerfile of a build without one."""
+    from builder.fetch.archives import is_archive, read_all, read_head, unpack_context
+
+    if given.file == "-":
+        raise FlagError(
+            "context and Dockerfile cannot both come from standard input", hint="put the Dockerfile into the archive"
+        )
+    head, read = read_head(sys.stdin.buffer.read)
+    if not head:
+        raise FlagError("there is nothing on standard input", hint="pipe a tar archive or a Dockerfile into pybuild")
+    directory = staging.directory()
+    if is_archive(head):
+        unpack_context(read, directory, STDIN)
+        return _unpacked(directory, given.file, STDIN)
+    if given.file is not None:
+        raise FlagError(
+            f"standard input and --file {given.file} both give a Dockerfile",
+            hint="leave one of them out; an archive on standard input would be the context",
+        )
+    Path(directory).mkdir(0o700)
+    return BuildFiles(directory, STDIN, _limited(read_all(read, MAX_TEXT + 1)), (), unpacked=True)
+
+
+def _unpacked(directory: str, file: str | None, what: str) -> BuildFiles:
+    """The Dockerfile is in the context. Ignore files of what is no directory of the user's are not applied (reference
+    part 2)."""
+    from builder.cli.inside import read_inside
+
+    if file == "-":
+        return BuildFiles(directory, STDIN, _dockerfile_from_stdin(), (), unpacked=True)
+    for name in _NAMES if file is None else (file,):
+        text = read_inside(directory, name, MAX_TEXT)
+        if text is not None:
+            return BuildFiles(directory, name, _limited(text), (), unpacked=True)
+    hint = "name another file with -f" if file is None else "-f names a file in the context, unless that is a directory"
+    raise FlagError(f"there is no {file or 'Dockerfile'} in the context from {what}", hint=hint)
+
+
+def _dockerfile_from_stdin() -> bytes:
+    text = sys.stdin.buffer.read(MAX_TEXT + 1)
+    if not text:
+        raise FlagError("there is no Dockerfile on standard input", hint="pipe one into pybuild")
+    return _limited(text)
+
+
+def _limited(text: bytes) -> bytes:
+    if len(text) > MAX_TEXT:
+        raise FlagError(f"the Dockerfile has more than {MAX_TEXT >> 20} MiB", hint="COPY large files")
+    return text
+
+
+def _directory(context: str, cwd: str) -> Path:
+    root = Path(absolute(cwd, context))
+    if root.is_dir():
+        return root
     if context.startswith(_REMOTE):
         raise UnsupportedFlag(f"a remote build context ({context})", "fetch it, and name its directory")
-    root = Path(absolute(cwd, context))
-    if not root.is_dir():
-        problem = "is not a directory" if root.exists() else "no such directory"
-        raise FlagError(
-            f"{context}: {problem}", hint="the argument is the directory whose files COPY takes, often just ."
-        )
-    return root
+    hint = "the argument is the directory whose files COPY takes, often just ."
+    if root.is_file():
+        hint += f"; an archive is read from standard input: pybuild - < {context}"
+    raise FlagError(f"{context}: {'is not a directory' if root.exists() else 'no such directory'}", hint=hint)
 
 
 def _local_file(file: str) -> str:
-    if file == "-":
-        raise UnsupportedFlag("--file - (a Dockerfile from standard input)", "write it to a file")
     if file.startswith(_REMOTE):
         raise UnsupportedFlag(f"--file {file}", "fetch it, and name the file")
     return file
@@ -54,19 +162,25 @@ def _read(path: Path, shown: str, *, named: bool) -> bytes:
     try:
         return read_text(str(path), special=named)
     except FileNotFoundError as error:
-        raise FlagError(
-            f"--file {shown}: no such file", hint="it is looked for from the working directory, not the context"
-        ) from error
+        raise FlagError(f"--file {shown}: no such file", hint=_NAMED) from error
 
 
-def _ignore(dockerfile: Path, root: Path) -> bytes | None:
-    """``NAME.dockerignore`` beside the Dockerfile replaces the context's ``.dockerignore``, even when empty."""
-    for path in (dockerfile.with_name(dockerfile.name + ".dockerignore"), root / ".dockerignore"):
+def _ignores(root: Path, *paths: Path) -> tuple[IgnoreFile, ...]:
+    """The first of ``paths`` that is there; shown without ``root``, where it lies in it."""
+    for path in paths:
         try:
-            return read_text(str(path))
+            text = read_text(str(path))
         except FileNotFoundError:
             continue
-    return None
+        return (IgnoreFile(str(path.relative_to(root)) if path.is_relative_to(root) else str(path), text),)
+    return ()
+
+
+def _named_ignore(name: str, cwd: str) -> IgnoreFile:
+    try:
+        return IgnoreFile(name, read_text(absolute(cwd, name), special=True))
+    except FileNotFoundError as error:
+        raise FlagError(f"--ignorefile {name}: no such file", hint=_NAMED) from error
 
 
 def check_contexts(request: BuildRequest) -> None:

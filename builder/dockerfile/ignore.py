@@ -5,7 +5,7 @@ Paths are relative to the context's root, slash-separated. The language of a pat
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from builder.dockerfile.blanks import SPACE
@@ -16,11 +16,14 @@ _MAX_LINE = 65_536
 
 
 class Rule(NamedTuple):
-    """``source``: the line as written, blanks trimmed. ``takes_back``: it began with ``!``."""
+    """``source``: the line as written, blanks trimmed. ``takes_back``: it began with ``!``. ``path``, ``line``: where
+    it stands."""
 
     source: str
     pattern: Pattern
     takes_back: bool
+    path: str
+    line: int
 
 
 class Matcher:
@@ -51,9 +54,14 @@ class Matcher:
 
     def decided_by(self, path: bytes | str) -> str | None:
         """The line that decides about ``path``, ``!`` included; None when no line matches it."""
+        rule = self.rule(path)
+        return rule.source if rule is not None else None
+
+    def rule(self, path: bytes | str) -> Rule | None:
+        """The rule that decides about ``path``."""
         text = _text(path)
         mask = self._rules_for(text) if text else 0
-        return self.rules[mask.bit_length() - 1].source if mask else None
+        return self.rules[mask.bit_length() - 1] if mask else None
 
     def _rules_for(self, path: str) -> int:
         """The rules that match ``path`` or a directory above it, as bits."""
@@ -98,7 +106,15 @@ class _AnyOf:
 
 def parse_ignore(text: bytes, path: str) -> Matcher:
     """The rules of an ignore file. ``path`` is for messages. Raises ParseError with the line of a malformed pattern."""
-    rules: list[Rule] = []
+    return parse_ignores(((path, text),))
+
+
+def parse_ignores(files: Iterable[tuple[str, bytes]]) -> Matcher:
+    """The rules of several files (each its path and text) as if they were one. Raises as ``parse_ignore``."""
+    return Matcher(tuple(rule for path, text in files for rule in _rules(text, path)))
+
+
+def _rules(text: bytes, path: str) -> Iterator[Rule]:
     for number, raw in enumerate(text.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
         if raw.startswith(b"#"):
             continue
@@ -108,18 +124,18 @@ def parse_ignore(text: bytes, path: str) -> Matcher:
         try:
             if len(raw) >= _MAX_LINE:
                 raise PatternError(f"the line has {len(raw)} bytes, the limit is {_MAX_LINE - 1}")
-            rules.append(_rule(line))
+            rule = _rule(line, path, number)
         except PatternError as error:
             raise ParseError(f"{path}: {error.message}", span=Span(path, number, number), hint=error.hint) from None
-    return Matcher(tuple(rules))
+        yield rule
 
 
-def _rule(line: str) -> Rule:
+def _rule(line: str, path: str, number: int) -> Rule:
     takes_back = line.startswith("!")
     pattern = clean(line[1:].strip(SPACE) if takes_back else line).strip(SPACE)
     if takes_back and pattern in ("", "/"):
         raise PatternError("a ! needs a pattern after it", "write !path, to keep what an earlier line ignores")
-    return Rule(line, compile_pattern(pattern), takes_back)
+    return Rule(line, compile_pattern(pattern), takes_back, path, number)
 
 
 def _text(path: bytes | str) -> str:

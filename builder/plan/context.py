@@ -20,8 +20,6 @@ from layers.entry import Entry, FileSource, Kind
 from layers.errors import SourceChanged
 from layers.filedigests import StatKey
 
-_OWNER = (0, 0)
-
 
 class Ignores(Protocol):
     """What the context asks of an ignore file (builder.dockerfile.ignore.Matcher)."""
@@ -41,18 +39,35 @@ class Digests(Protocol):
     def put_many(self, found: Mapping[StatKey, bytes], scanned_ns: int, /) -> None: ...
 
 
+class _Forgetful:
+    """A memory for files that no later build will see."""
+
+    def get_many(self, keys: Iterable[StatKey]) -> Mapping[StatKey, bytes]:
+        return {}
+
+    def put_many(self, found: Mapping[StatKey, bytes], scanned_ns: int) -> None:
+        pass
+
+
+NOTHING_KNOWN = _Forgetful()
+
+
 class Context:
-    """A ``Tree`` of the host directory ``root``. Owners are 0:0, sockets and ignored files are not there. Thread-safe.
+    """A ``Tree`` of the host directory ``root``. Sockets and ignored files are not there; owners are 0:0, unless
+    ``owners`` says that those of the files count. Thread-safe.
 
     FILE entries have a FileSource, with the digest once it has been asked for. Raises SourceChanged when a file
     changes between being listed and being hashed, PybuildError for what may not be read.
     """
 
-    def __init__(self, root: bytes, matcher: Ignores | None, digests: Digests, scanned_ns: int) -> None:
+    def __init__(
+        self, root: bytes, matcher: Ignores | None, digests: Digests, scanned_ns: int, *, owners: bool = False
+    ) -> None:
         self._root = root
         self._matcher = matcher
         self._digests = digests
         self._scanned_ns = scanned_ns
+        self._owners = owners
         self._listings: dict[bytes, Listing] = {}
         self._singles: dict[bytes, Listing] = {}
         self._directories: set[bytes] = {b""}
@@ -111,7 +126,7 @@ class Context:
             rows = []
             for _, record in records:
                 if record[1] == stat.S_IFREG:
-                    rows.append(file_row(record[0], record[2], _OWNER, record[11], next(digests)))
+                    rows.append(file_row(record[0], record[2], (record[12], record[13]), record[11], next(digests)))
                 else:
                     rows.append(other_row(record[0], self._entry(path, record, None)))
             yield Described(path, b"".join(rows))
@@ -162,7 +177,7 @@ class Context:
         return self._root + b"/" + path if path else self._root
 
     def _top(self) -> Entry:
-        record = make_record(self._root + b"/.", b"", os.stat(self._root))
+        record = make_record(self._root + b"/.", b"", os.stat(self._root), owners=self._owners)
         assert record is not None
         return self._entry(b"", record, None)
 
@@ -190,7 +205,7 @@ class Context:
                 return None
         host = self._host(path)
         try:
-            record = make_record(host, name, os.lstat(host))
+            record = make_record(host, name, os.lstat(host), owners=self._owners)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except PermissionError as error:
@@ -236,7 +251,7 @@ class Context:
                 records.append(single.records()[0])
                 continue
             try:
-                record = make_record(item.path, name, item.stat(follow_symlinks=False))
+                record = make_record(item.path, name, item.stat(follow_symlinks=False), owners=self._owners)
             except FileNotFoundError:
                 continue  # gone since the directory was read
             if record is not None and (self._matcher is None or not self._left_out(prefix + name, record)):
@@ -265,14 +280,14 @@ class Context:
             return known.size > 0
 
     def _entry(self, directory: bytes, record: Record, digest: bytes | None) -> Entry:
-        name, form, mode, size, mtime_ns, _, _, _, _, special, link, xattrs = record
+        name, form, mode, size, mtime_ns, _, _, _, _, special, link, xattrs, uid, gid = record
         path = directory + b"/" + name if directory else name
         if form == stat.S_IFREG:
             source = FileSource(self._root + b"/" + path, digest)
-            return Entry(path, Kind.FILE, mode, 0, 0, mtime_ns, size, None, None, xattrs, source)
+            return Entry(path, Kind.FILE, mode, uid, gid, mtime_ns, size, None, None, xattrs, source)
         kind = KINDS[form]
         device = (os.major(special), os.minor(special)) if kind in {Kind.CHAR, Kind.BLOCK} else None
-        return Entry(path, kind, mode, 0, 0, mtime_ns, 0, link, device, xattrs)
+        return Entry(path, kind, mode, uid, gid, mtime_ns, 0, link, device, xattrs)
 
     def _hash(self, wanted: Sequence[Wanted]) -> list[bytes]:
         if not wanted:
@@ -292,12 +307,18 @@ _Batched = tuple[bytes, Listing, Sequence[tuple[int, Record]]]
 
 
 def open_context(
-    root: str, matcher: Ignores | None, digests: Digests, *, clock_ns: Callable[[], int] = time.time_ns
+    root: str,
+    matcher: Ignores | None,
+    digests: Digests,
+    *,
+    owners: bool = False,
+    clock_ns: Callable[[], int] = time.time_ns,
 ) -> Context:
-    """``root``: absolute path of a directory; ``clock_ns``: nanoseconds since the epoch, on the clock of file times.
+    """``root``: absolute path of a directory; ``owners``: those of its files count; ``clock_ns``: nanoseconds since the
+    epoch, on the clock of file times.
 
     Raises PlanError when there is no such directory.
     """
     if not os.path.isdir(root):
         raise PlanError(f"the build context {root} is not a directory", hint="name a directory that holds your sources")
-    return Context(os.fsencode(root).rstrip(b"/") or b"/.", matcher, digests, clock_ns())
+    return Context(os.fsencode(root).rstrip(b"/") or b"/.", matcher, digests, clock_ns(), owners=owners)

@@ -20,9 +20,11 @@ _NO_XATTRS = {errno.ENOTSUP, errno.ENODATA}
 _RAW = 32
 _UNKNOWN = bytes(_RAW)
 
-Record = tuple[bytes, int, int, int, int, int, int, int, int, int, bytes | None, tuple[tuple[bytes, bytes], ...]]
+Xattrs = tuple[tuple[bytes, bytes], ...]
+Record = tuple[bytes, int, int, int, int, int, int, int, int, int, bytes | None, Xattrs, int, int]
 """What is remembered of one name, as ``marshal`` writes it: name, type bits of the mode, permission bits, size,
-mtime_ns, ctime_ns, device, inode, number of links, device number of a special file, link text, xattrs."""
+mtime_ns, ctime_ns, device, inode, number of links, device number of a special file, link text, xattrs, uid,
+gid (0 and 0 where owners do not count)."""
 
 
 class Listing:
@@ -51,8 +53,8 @@ class Listing:
         self.digests[position * _RAW : (position + 1) * _RAW] = digest
 
 
-def make_record(host: bytes, name: bytes, status: os.stat_result) -> Record | None:
-    """None for a socket, which no layer can hold."""
+def make_record(host: bytes, name: bytes, status: os.stat_result, *, owners: bool = False) -> Record | None:
+    """None for a socket, which no layer can hold. ``owners``: they are those of the file, else 0:0."""
     mode = status.st_mode
     kind = stat.S_IFMT(mode)
     if kind not in KINDS:
@@ -70,10 +72,12 @@ def make_record(host: bytes, name: bytes, status: os.stat_result) -> Record | No
         status.st_rdev,
         os.readlink(host) if kind == stat.S_IFLNK else None,  # noqa: PTH115 - pathlib has no paths of bytes
         _xattrs(host),
+        status.st_uid if owners else 0,
+        status.st_gid if owners else 0,
     )
 
 
-def _xattrs(host: bytes) -> tuple[tuple[bytes, bytes], ...]:
+def _xattrs(host: bytes) -> Xattrs:
     try:
         names = os.listxattr(host, follow_symlinks=False)
     except OSError as error:
@@ -83,7 +87,7 @@ def _xattrs(host: bytes) -> tuple[tuple[bytes, bytes], ...]:
     return _read_xattrs(host, names) if names else ()
 
 
-def _read_xattrs(host: bytes, names: Sequence[str]) -> tuple[tuple[bytes, bytes], ...]:
+def _read_xattrs(host: bytes, names: Sequence[str]) -> Xattrs:
     """Those that belong to a file wherever it goes (reference 5.2): capabilities, and what no file system owns."""
     kept = sorted(name for name in map(os.fsencode, names) if carried_xattr(name))
     return tuple((name, os.getxattr(host, name, follow_symlinks=False)) for name in kept)

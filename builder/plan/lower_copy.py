@@ -23,7 +23,7 @@ def copy(state: StageState, instruction: Copy | Add, source: Ref | None, scope: 
     """``source`` is what ``--from`` names; None is the build context."""
     _refuse(instruction)
     expander = scope.expander(state, instruction)
-    op, words = _operation(state, instruction, expander, keep_owner=not isinstance(source, LocalRef | None))
+    op, words = _operation(state, instruction, expander, keep_owner=_keeps_owner(source, scope))
     if len(op.sources) > 1 and not op.dest.endswith("/"):
         scope.warn(
             f"{words[0]} of several sources to {op.dest}, which does not end in a slash: unless it is a directory,"
@@ -36,6 +36,16 @@ def copy(state: StageState, instruction: Copy | Add, source: Ref | None, scope: 
     title = titles.expanded(instruction.text, expander)
     state, node = scope.step(state, op, inputs, title, instruction)
     return state.noted(f"{' '.join(words)} # buildkit", node)
+
+
+def _keeps_owner(source: Ref | None, scope: Scope) -> bool:
+    match source:
+        case None:
+            return MAIN in scope.found.owned
+        case LocalRef(name):
+            return name in scope.found.owned
+        case _:
+            return True
 
 
 def context_node(scope: Scope) -> NodeId:

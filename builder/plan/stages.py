@@ -74,6 +74,8 @@ class Survey(NamedTuple):
     contexts: Mapping[str, NamedContext]
     platform: Platform
     escape: str
+    owned: frozenset[str] = frozenset()
+    """Contexts whose files keep their owners."""
 
 
 def survey(dockerfile: Dockerfile, request: BuildRequest) -> Survey:
@@ -104,7 +106,13 @@ def survey(dockerfile: Dockerfile, request: BuildRequest) -> Survey:
         if stage.name:
             names[stage.name.lower()] = stage.number
     found = Survey(
-        tuple(frames), _target(request.target, names, frames), values, contexts, request.platform, dockerfile.escape
+        tuple(frames),
+        _target(request.target, names, frames),
+        values,
+        contexts,
+        request.platform,
+        dockerfile.escape,
+        frozenset((MAIN,)) if request.unpacked else frozenset(),
     )
     _refuse_cycles(found)
     return found

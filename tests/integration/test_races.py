@@ -182,7 +182,6 @@ class Lab(NamedTuple):
             context=str(self.context),
             dockerfile_path="Dockerfile",
             dockerfile_text=text.encode(),
-            ignore_text=None,
             root=str(self.store),
             platform=Platform("linux", "amd64"),
             outputs=(OutputSpec("tar", str(self.output)),),

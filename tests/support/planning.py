@@ -26,7 +26,6 @@ def request(text: str | bytes, **fields: Any) -> BuildRequest:
         context="/context",
         dockerfile_path="Dockerfile",
         dockerfile_text=source,
-        ignore_text=None,
         root="/store",
         platform=AMD64,
     )

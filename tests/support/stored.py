@@ -87,7 +87,6 @@ def request(*outputs: OutputSpec, tags: tuple[str, ...] = (), docker_host: str =
         context="/",
         dockerfile_path="Dockerfile",
         dockerfile_text=b"",
-        ignore_text=None,
         root="/nonexistent",
         platform=PLATFORM,
         tags=tags,

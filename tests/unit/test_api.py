@@ -39,7 +39,6 @@ class Builds:
             context=str(self.directory / "context"),
             dockerfile_path="Dockerfile",
             dockerfile_text=dedent(text).encode(),
-            ignore_text=None,
             root=str(self.directory / "store"),
             platform=AMD64,
             tags=(NAME.format(name),),

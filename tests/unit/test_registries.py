@@ -59,7 +59,6 @@ class Builds:
             context=str(self.directory / "context"),
             dockerfile_path="Dockerfile",
             dockerfile_text=text.encode(),
-            ignore_text=None,
             root=str(self.directory / "store"),
             platform=AMD64,
         )

@@ -22,7 +22,7 @@ from builder.settings import (
 from layers.errors import PybuildError
 from layers.image import Platform
 
-FILES = BuildFiles("/src", "Dockerfile", b"FROM scratch\n", None)
+FILES = BuildFiles("/src", "Dockerfile", b"FROM scratch\n")
 HOST = Host({"HOME": "/home/ann", "TOKEN": "t"}, "/work", "x86_64", False)
 
 
@@ -40,7 +40,6 @@ def test_defaults() -> None:
         context="/src",
         dockerfile_path="Dockerfile",
         dockerfile_text=b"FROM scratch\n",
-        ignore_text=None,
         root="/home/ann/.local/share/pybuild",
         platform=Platform("linux", "amd64"),
     )

@@ -38,7 +38,7 @@ def test_request(run: Run, context: Path, api: FakeApi, monkeypatch: pytest.Monk
     assert request.context == str(context)
     assert request.dockerfile_path == "Dockerfile"
     assert request.dockerfile_text.startswith(b"FROM debian")
-    assert request.ignore_text == b"*.o\n"
+    assert request.ignores == ((".dockerignore", b"*.o\n"),)
     assert request.root == str(context / "st")
     assert request.target == "t"
     assert request.build_args == (("A", "1"), ("B", "2"), ("SOURCE_DATE_EPOCH", "7"))
@@ -126,9 +126,8 @@ def test_quiet_and_a_tar_do_not_share_standard_output(run: Run, context: Path, a
         (("--iidfile", "no/id", "."), "error: --iidfile no/id: there is no directory"),
         (("--metadata-file", "no/m", "."), "error: --metadata-file no/m: there is no directory"),
         (("-o", "", "."), "error: --output is empty"),
-        (("-",), "error: a build context from standard input is not supported yet"),
         (("https://example.org/x.git",), "error: a remote build context"),
-        (("-f", "-", "."), "error: --file - (a Dockerfile from standard input) is not supported yet"),
+        (("-f", "-", "-"), "error: context and Dockerfile cannot both come from standard input"),
         (("-f", "https://example.org/D", "."), "error: --file https://example.org/D is not supported yet"),
         (("-f", "none", "."), "error: --file none: no such file"),
         (("-f", ".", "."), "error: --file . is a directory"),

@@ -1,0 +1,1 @@
+"""Inputs of a build that come from elsewhere: archives, HTTP, git. Part of pybuild."""

@@ -1,0 +1,107 @@
+"""Contexts that are no directory, by the command line: what they give, and that nothing of them stays behind."""
+
+import io
+import os
+import signal
+import subprocess
+import tarfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY
+from tests.support.builds import Bench, Built, parse
+
+pytestmark = [pytest.mark.needs_root]
+
+DOCKERFILE = "FROM scratch\nCOPY . /all\nCOPY --chown=7:8 own /own\n"
+
+
+def archive(files: Mapping[str, str], *, mode: str = "w") -> bytes:
+    """Files of owner 5:6 and mode 0640, in the order given."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode=mode) as tar:  # type: ignore[call-overload]  # any mode that writes
+        for name, text in files.items():
+            member = tarfile.TarInfo(name)
+            member.size, member.uid, member.gid, member.mode, member.mtime = len(text), 5, 6, 0o640, 1_600_000_000
+            tar.addfile(member, io.BytesIO(text.encode()))
+    return buffer.getvalue()
+
+
+def piped(bench: Bench, data: bytes, *arguments: str | Path) -> Built:
+    done = subprocess.run(
+        bench.command("build", "--progress", "json", *arguments),
+        check=False,
+        capture_output=True,
+        input=data,
+        env=bench.environment(),
+        cwd=REPOSITORY,
+        timeout=60,
+    )
+    return parse(done.returncode, done.stderr)
+
+
+def members(path: Path) -> dict[str, tarfile.TarInfo]:
+    with tarfile.open(path) as tar:
+        return {member.name: member for member in tar}
+
+
+def leftovers(bench: Bench) -> list[str]:
+    return [path.name for path in (bench.store / "tmp").iterdir()]
+
+
+@pytest.mark.parametrize("compression", ["", ":gz", ":bz2", ":xz"])
+def test_an_archive_on_standard_input(bench: Bench, tmp_path: Path, compression: str) -> None:
+    files = {"Dockerfile": DOCKERFILE, "own": "o", ".dockerignore": "kept", "kept": "k"}
+    built = piped(bench, archive(files, mode=f"w{compression}"), "-o", f"type=tar,dest={tmp_path}/out.tar", "-")
+    assert built.code == 0, built.stderr
+    found = members(tmp_path / "out.tar")
+    assert {"all/kept", "all/own", "all/.dockerignore"} < found.keys()
+    kept, own = found["all/kept"], found["own"]
+    assert (kept.uid, kept.gid, kept.mode, kept.mtime) == (5, 6, 0o640, 1_600_000_000)
+    assert (own.uid, own.gid) == (7, 8)
+    assert leftovers(bench) == []
+
+
+def test_a_build_from_an_archive_is_cached_by_content(bench: Bench) -> None:
+    files = {"Dockerfile": DOCKERFILE, "own": "o"}
+    assert piped(bench, archive(files), "-").code == 0
+    assert piped(bench, archive(files, mode="w:gz"), "-").executed() == set()
+    assert piped(bench, archive({**files, "own": "p"}), "-").executed() == {"COPY . /all", "COPY --chown=7:8 own /own"}
+
+
+def test_a_dockerfile_on_standard_input(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("f")
+    assert piped(bench, b"FROM scratch\nCOPY f /\n", "-f", "-", tmp_path).code == 0
+    failed = piped(bench, b"FROM scratch\nCOPY f /\n", "-")
+    assert failed.code == 1
+    assert "f: not found in the build context" in failed.stderr
+    assert '"path": "standard input", "first_line": 2' in failed.stderr
+
+
+def test_an_archive_that_is_cut_off(bench: Bench) -> None:
+    built = piped(bench, archive({"Dockerfile": DOCKERFILE, "own": "o" * 5000})[:3000], "-")
+    assert built.code == 1
+    assert "standard input: the archive is truncated" in built.stderr
+    assert leftovers(bench) == []
+
+
+def test_killed_while_it_unpacks(bench: Bench) -> None:
+    data = archive({"Dockerfile": DOCKERFILE, "big": "x" * (8 << 20)})
+    process = subprocess.Popen(
+        bench.command("build", "-"), stdin=subprocess.PIPE, env=bench.environment(), cwd=REPOSITORY
+    )
+    assert process.stdin is not None
+    process.stdin.write(data[: 4 << 20])
+    process.stdin.flush()
+    deadline = time.monotonic() + 30
+    while not leftovers(bench) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert leftovers(bench)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stdin.close()
+    bench.pybuild("images")
+    assert leftovers(bench) == []
