@@ -101,6 +101,7 @@ PURE = (
     "builder.sandbox.syscalls",
     "builder.report.timeline",
     "builder.output.assemble",
+    "builder.cli.doctor_checks",
 )
 PURE_IMPORTS = frozenset(
     {

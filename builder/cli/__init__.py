@@ -5,7 +5,8 @@ Exit codes: 0 done; 1 it could not be done; 2 it was asked for wrongly; 128 + N 
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from importlib import import_module
 
 import click
 
@@ -29,7 +30,20 @@ SUMMARIES = {
     "logout": "Forget the credentials for a registry.",
     "save": "Write images to an archive.",
     "load": "Read images from an archive or OCI layout.",
+    "doctor": "Say what this host lacks for builds.",
 }
+_MODULES = {
+    "build": "build",
+    "plan": "plan",
+    "pull": "transfers",
+    "push": "transfers",
+    "login": "credentials",
+    "logout": "credentials",
+    "save": "archives",
+    "load": "archives",
+    "doctor": "doctor",
+}
+"""Where a command's COMMANDS entry is; all others are in ``images``."""
 _FAILED = 1
 _USAGE = 2
 _SIGPIPE = 141
@@ -42,31 +56,11 @@ class Commands(click.Group):
         return list(SUMMARIES)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        match cmd_name:
-            case "build":
-                from builder.cli.build import build
-
-                return build
-            case "plan":
-                from builder.cli.plan import plan
-
-                return plan
-            case "save" | "load":
-                from builder.cli.archives import COMMANDS
-
-                return COMMANDS[cmd_name]
-            case "pull" | "push":
-                from builder.cli.transfers import COMMANDS
-
-                return COMMANDS[cmd_name]
-            case "login" | "logout":
-                from builder.cli.credentials import COMMANDS
-
-                return COMMANDS[cmd_name]
-            case _:
-                from builder.cli.images import COMMANDS
-
-                return COMMANDS.get(cmd_name)
+        if cmd_name not in SUMMARIES:
+            return None
+        module = import_module(f"builder.cli.{_MODULES.get(cmd_name, 'images')}")
+        commands: Mapping[str, click.Command] = module.COMMANDS
+        return commands[cmd_name]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if args and args[0] not in SUMMARIES and args[0] not in {"-h", "--help", "--version"}:

@@ -142,3 +142,6 @@ def write_file(path: str, text: str) -> None:
 
     with replacing(path) as write:
         write(text.encode())
+
+
+COMMANDS: Mapping[str, click.Command] = {"build": build}

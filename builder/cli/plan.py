@@ -1,5 +1,6 @@
 """``pybuild plan``."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -25,3 +26,6 @@ def plan(session: Session, /, **given: Any) -> None:
 
     made, states = api.plan(request, connect=connector(host.environ))
     say((plan_json if given["as_json"] else plan_text)(made, states).rstrip("\n"))
+
+
+COMMANDS: Mapping[str, click.Command] = {"plan": plan}

@@ -1,0 +1,204 @@
+"""Gathers what ``doctor_checks`` judges: files of /proc, of Docker and of registries, and an overlay mounted by a
+child process. Changes nothing but for a directory in the store's file system, which is removed again."""
+
+import importlib
+import os
+import platform
+import shutil
+import ssl
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from builder.cli.doctor_checks import Facts, Ids, Place, Programs, Sysctls
+from builder.sandbox import kernel
+from builder.sandbox.detect import OLDEST_KERNEL, why_not
+from builder.sandbox.overlay import describe
+from builder.sandbox.spec import OverlayRoot
+from builder.settings import Host, store_root
+from layers.errors import PybuildError
+from registry.configfiles import docker_path, read_document
+from registry.settings import load, places
+
+_MODULES = ("click", "cryptography", "dockerfile_parse", "requests", "tqdm", "zlib_ng", "zstandard")
+_CLONE_NEWUSER = 0x10000000
+
+
+def gather(host: Host, root: str | None, now: float) -> Facts:
+    """``root`` is that of ``--root``; ``now`` is in seconds since 1970. Raises FlagError for no possible store."""
+    config, problem = _docker_config(host.environ)
+    status = _text("/proc/self/status")
+    user = _user(host.environ)
+    refusal = why_not(os.uname(), status, _text("/proc/self/uid_map"))
+    return Facts(
+        system=platform.system(),
+        machine=host.machine,
+        release=os.uname().release,
+        oldest=OLDEST_KERNEL,
+        user=user,
+        uid=os.geteuid(),
+        refusal=refusal,
+        sysctls=Sysctls(
+            _number("user/max_user_namespaces"),
+            _number("kernel/unprivileged_userns_clone"),
+            _number("kernel/apparmor_restrict_unprivileged_userns"),
+        ),
+        ids=_ids(user),
+        container=_container(host.environ),
+        seccomp="Seccomp:\t2" in status,
+        apparmor=_apparmor(),
+        place=_place(store_root(root, host), tried=refusal is None),
+        programs=Programs(_broken_modules(), _missing_helpers(config, host.environ)),
+        docker_config=problem,
+        registries=_registries(host.environ),
+        authorities=_authorities(),
+        now=now,
+    )
+
+
+def _text(path: str) -> str:
+    """ "" for what is not there or may not be read: then it is not set."""
+    try:
+        return Path(path).read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def _number(name: str) -> int | None:
+    text = _text(f"/proc/sys/{name}").strip()
+    return int(text) if text.isdecimal() else None
+
+
+def _user(environ: Mapping[str, str]) -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return environ.get("USER") or str(os.geteuid())
+
+
+def _ids(user: str) -> Ids:
+    found = tuple(name for name in ("newuidmap", "newgidmap") if shutil.which(name))
+    return Ids(_count("/etc/subuid", user), _count("/etc/subgid", user), found)
+
+
+def _count(path: str, user: str) -> int:
+    """Lines are ``user:first:count`` (subuid(5)); the user is a name or a number."""
+    rows = [line.split(":") for line in _text(path).splitlines()]
+    mine = [row for row in rows if len(row) == 3 and row[0] in {user, str(os.geteuid())}]
+    return sum(int(row[2]) for row in mine if row[2].isdecimal())
+
+
+def _container(environ: Mapping[str, str]) -> str:
+    """Files and variables by which engines make themselves known."""
+    if Path("/run/.containerenv").exists():
+        return "podman"
+    if Path("/.dockerenv").exists():
+        return "docker"
+    if environ.get("KUBERNETES_SERVICE_HOST"):
+        return "kubernetes"
+    return environ.get("container", "")
+
+
+def _apparmor() -> str:
+    text = _text("/proc/self/attr/apparmor/current") or _text("/proc/self/attr/current")
+    return text.strip().strip("\0").partition(" ")[0]
+
+
+def _place(path: str, *, tried: bool) -> Place:
+    there = Path(path)
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    held = os.statvfs(there)
+    writable = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+    overlay = _try_overlay(there) if tried and writable else None
+    inodes = held.f_favail if held.f_files else None
+    return Place(path, writable, _filesystem(there), held.f_bavail * held.f_frsize, inodes, overlay)
+
+
+def _filesystem(path: Path) -> str:
+    """The type of the file system that was mounted last above ``path``."""
+    device = path.stat().st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    for line in reversed(_text("/proc/self/mountinfo").splitlines()):
+        left, _, right = line.partition(" - ")
+        if left.split(" ")[2] == number:
+            return right.split(" ")[0]
+    return "unknown"
+
+
+def _try_overlay(directory: Path) -> str | None:
+    """Mounts one as the sandbox does, in a child whose mount namespace ends with it. Returns why it cannot be."""
+    with tempfile.TemporaryDirectory(prefix=".doctor-", dir=directory) as name:
+        top = Path(name)
+        for part in ("lower", "upper", "work", "root"):
+            (top / part).mkdir()
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os._exit(_mount_or_say(name, writer))
+        os.close(writer)
+        with open(reader, "rb") as file:  # noqa: PTH123 - a descriptor
+            said = file.read().decode(errors="replace")
+        os.waitpid(child, 0)
+        return said or None
+
+
+def _mount_or_say(top: str, writer: int) -> int:
+    """In the child. Whatever happens is told to the parent, and never raised into its code."""
+    try:
+        kernel.unshare(kernel.CLONE_NEWNS | (_CLONE_NEWUSER if os.geteuid() else 0))
+        kernel.mount(b"", b"/", b"", kernel.MS_REC | kernel.MS_PRIVATE)
+        root = OverlayRoot(top, ("lower",), f"{top}/upper", f"{top}/work")
+        mounted = describe(root, "")
+        os.chdir(top)  # noqa: TID251 - a process of its own
+        kernel.mount(b"overlay", b"root", b"overlay", 0, os.fsencode(mounted.options))
+    except Exception as error:
+        os.write(writer, str(error.strerror if isinstance(error, OSError) else error).encode())
+    return 0
+
+
+def _broken_modules() -> tuple[tuple[str, str], ...]:
+    found = []
+    for name in _MODULES:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            found.append((name, str(error)))
+    return tuple(found)
+
+
+def _docker_config(environ: Mapping[str, str]) -> tuple[Mapping[str, object], str | None]:
+    try:
+        return read_document(docker_path(environ)), None
+    except PybuildError as error:
+        return {}, error.message
+
+
+def _missing_helpers(config: Mapping[str, object], environ: Mapping[str, str]) -> tuple[str, ...]:
+    named = config.get("credHelpers")
+    names = [config.get("credsStore"), *(named.values() if isinstance(named, dict) else ())]
+    texts = dict.fromkeys(name for name in names if isinstance(name, str) and name)
+    return tuple(name for name in texts if not shutil.which(f"docker-credential-{name}", path=environ.get("PATH")))
+
+
+def _registries(environ: Mapping[str, str]) -> str | None:
+    """Settings that cannot be understood, or that name files which are not there."""
+    try:
+        known = load(places(environ))
+    except PybuildError as error:
+        return error.message
+    for host, settings in known.hosts.items():
+        for name in (*settings.ca, *(settings.client or ())):
+            if not os.access(name, os.R_OK):
+                return f"the settings of {host} name {name}, which cannot be read"
+    return None
+
+
+def _authorities() -> str:
+    """What Python's ssl trusts unless told otherwise: a file, or a directory that is not empty."""
+    paths = ssl.get_default_verify_paths()
+    if paths.cafile:
+        return paths.cafile
+    return paths.capath if paths.capath and any(Path(paths.capath).iterdir()) else ""

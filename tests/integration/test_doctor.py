@@ -1,0 +1,100 @@
+"""``pybuild doctor`` on this host: as root, as root with less, with a store that will not do, as somebody else."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.conftest import REPOSITORY
+
+pytestmark = [pytest.mark.needs_root, pytest.mark.needs_tool("setpriv", "unshare")]
+
+NOBODY = 65534
+AS_NOBODY = f"""
+import importlib, os, sys
+import builder.cli.doctor, builder.cli.doctor_facts, pwd
+for name in builder.cli.doctor_facts._MODULES:
+    importlib.import_module(name)
+os.setgroups([])
+os.setresgid({NOBODY}, {NOBODY}, {NOBODY})
+os.setresuid({NOBODY}, {NOBODY}, {NOBODY})
+sys.exit(builder.cli.main(["doctor", "--json", "--root", sys.argv[1]]))
+"""
+"""What runs the tests may be readable by root only: everything is imported before."""
+
+
+class Answer(NamedTuple):
+    code: int
+    findings: dict[str, dict[str, str]]
+    stderr: str
+
+
+def ask(*command: str | Path, env: dict[str, str] | None = None) -> Answer:
+    done = subprocess.run(
+        [str(word) for word in command],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=REPOSITORY,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), **(env or {})},
+    )
+    findings = json.loads(done.stdout)
+    return Answer(done.returncode, {finding["check"]: finding for finding in findings}, done.stderr)
+
+
+def doctor(store: Path) -> list[str | Path]:
+    return [sys.executable, "-m", "builder", "doctor", "--json", "--root", store]
+
+
+def test_root_can_build(tmp_path: Path) -> None:
+    answer = ask(*doctor(tmp_path / "a/b/store"), env={"HOME": str(tmp_path)})
+    assert answer.code == 0, answer
+    assert answer.findings["privileges"]["message"] == "root"
+    assert answer.findings["store"]["status"] == "ok"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_root_without_rights_cannot(tmp_path: Path) -> None:
+    answer = ask("setpriv", "--bounding-set=-sys_admin", *doctor(tmp_path))
+    assert answer.code == 1
+    finding = answer.findings["privileges"]
+    assert finding["status"] == "problem"
+    assert "CAP_SYS_ADMIN" in finding["message"]
+    assert finding["command"]
+
+
+def test_a_store_on_an_overlay(tmp_path: Path) -> None:
+    for name in ("lower", "upper", "work", "root"):
+        (tmp_path / name).mkdir()
+    script = 'cd "$0" && mount -t overlay overlay -o lowerdir=lower,upperdir=upper,workdir=work root && cd "$OLDPWD" && exec "$@"'
+    answer = ask("unshare", "-m", "sh", "-c", script, tmp_path, *doctor(tmp_path / "root/s"))
+    assert answer.code == 1
+    finding = answer.findings["store"]
+    assert finding["status"] == "problem"
+    assert "overlay" in finding["message"]
+    assert f"-v pybuild:{tmp_path}/root/s" in finding["command"]
+
+
+def test_an_ordinary_user_is_told(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    home = tmp_path / "home"
+    home.mkdir()
+    os.chown(home, NOBODY, NOBODY)
+    answer = ask(sys.executable, "-c", AS_NOBODY, home, env={"HOME": str(home), "DOCKER_CONFIG": str(home)})
+    problems = {name for name, finding in answer.findings.items() if finding["status"] == "problem"}
+    assert answer.code == (1 if problems else 0)
+    assert "nobody" in answer.findings["privileges"]["message"]
+    assert answer.findings["subordinate ids"]["status"] == "warning"
+    assert answer.findings["subordinate ids"]["command"]
+
+
+def test_a_helper_that_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"credsStore": "nowhere"}')
+    answer = ask(*doctor(tmp_path), env={"DOCKER_CONFIG": str(tmp_path)})
+    assert answer.code == 0
+    assert "docker-credential-nowhere" in answer.findings["credentials"]["message"]
