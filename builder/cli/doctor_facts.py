@@ -107,14 +107,27 @@ def _apparmor() -> str:
 
 
 def _place(path: str, *, tried: bool) -> Place:
-    there = Path(path)
-    while not there.exists() and there != there.parent:
-        there = there.parent
+    there, hidden = _nearest(Path(path))
     held = os.statvfs(there)
-    writable = there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+    writable = not hidden and there.is_dir() and os.access(there, os.W_OK | os.X_OK)
     overlay = _try_overlay(there) if tried and writable else None
     inodes = held.f_favail if held.f_files else None
     return Place(path, writable, _filesystem(there), held.f_bavail * held.f_frsize, inodes, overlay)
+
+
+def _nearest(path: Path) -> tuple[Path, bool]:
+    """The lowest directory on the way to ``path`` that can be looked at, and whether another one hides the rest."""
+    hidden = False
+    while True:
+        try:
+            path.stat()
+        except PermissionError:
+            hidden = True
+        except OSError:
+            pass
+        else:
+            return path, hidden
+        path = path.parent
 
 
 def _filesystem(path: Path) -> str:

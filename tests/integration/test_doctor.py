@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,6 +45,7 @@ def ask(*command: str | Path, env: dict[str, str] | None = None) -> Answer:
         cwd=REPOSITORY,
         env={**os.environ, "PYTHONPATH": str(REPOSITORY), **(env or {})},
     )
+    assert done.stdout, done.stderr
     findings = json.loads(done.stdout)
     return Answer(done.returncode, {finding["check"]: finding for finding in findings}, done.stderr)
 
@@ -71,7 +74,8 @@ def test_root_without_rights_cannot(tmp_path: Path) -> None:
 def test_a_store_on_an_overlay(tmp_path: Path) -> None:
     for name in ("lower", "upper", "work", "root"):
         (tmp_path / name).mkdir()
-    script = 'cd "$0" && mount -t overlay overlay -o lowerdir=lower,upperdir=upper,workdir=work root && cd "$OLDPWD" && exec "$@"'
+    overlay = "mount -t overlay overlay -o lowerdir=lower,upperdir=upper,workdir=work root"
+    script = f'cd "$0" && {overlay} && cd "$OLDPWD" && exec "$@"'
     answer = ask("unshare", "-m", "sh", "-c", script, tmp_path, *doctor(tmp_path / "root/s"))
     assert answer.code == 1
     finding = answer.findings["store"]
@@ -80,17 +84,29 @@ def test_a_store_on_an_overlay(tmp_path: Path) -> None:
     assert f"-v pybuild:{tmp_path}/root/s" in finding["command"]
 
 
-def test_an_ordinary_user_is_told(tmp_path: Path) -> None:
-    tmp_path.chmod(0o755)
-    home = tmp_path / "home"
-    home.mkdir()
-    os.chown(home, NOBODY, NOBODY)
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """Not below pytest's own directory, which is closed to others."""
+    with tempfile.TemporaryDirectory() as name:
+        os.chown(name, NOBODY, NOBODY)
+        yield Path(name)
+
+
+def test_an_ordinary_user_is_told(home: Path) -> None:
     answer = ask(sys.executable, "-c", AS_NOBODY, home, env={"HOME": str(home), "DOCKER_CONFIG": str(home)})
     problems = {name for name, finding in answer.findings.items() if finding["status"] == "problem"}
     assert answer.code == (1 if problems else 0)
     assert "nobody" in answer.findings["privileges"]["message"]
     assert answer.findings["subordinate ids"]["status"] == "warning"
     assert answer.findings["subordinate ids"]["command"]
+    assert answer.findings["store"]["status"] == "ok"
+
+
+def test_a_store_that_is_closed_to_the_user(home: Path, tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    answer = ask(sys.executable, "-c", AS_NOBODY, tmp_path / "deep/er", env={"HOME": str(home)})
+    assert answer.code == 1
+    assert "cannot be written by nobody" in answer.findings["store"]["message"]
 
 
 def test_a_helper_that_is_not_there(tmp_path: Path) -> None:
