@@ -1,58 +1,18 @@
 """Pull, build, run and push with Debian's docker-registry: TLS by an authority of our own, and a password."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from tests.conftest import REPOSITORY
 from tests.support.builds import Bench, write_tree
 from tests.support.certificates import Authority
 from tests.support.peers import run
 from tests.support.processes import settle
-from tests.support.registries import PASSWORD, USER, docker_registry
+from tests.support.registries import PASSWORD, USER
+from tests.support.sites import Site, private_site
 
 pytestmark = [pytest.mark.needs_tool("docker-registry")]
-_TIMEOUT_S = 120
-
-
-class Site(NamedTuple):
-    """A registry, and the home of somebody who may or may not know its authority and a password."""
-
-    host: str
-    home: Path
-    ca: Path
-
-    @property
-    def env(self) -> dict[str, str]:
-        """XDG_RUNTIME_DIR is where Podman would look for credentials."""
-        home = str(self.home)
-        return {"HOME": home, "XDG_CONFIG_HOME": f"{home}/config", "XDG_RUNTIME_DIR": home, "DOCKER_CONFIG": home}
-
-    @property
-    def certificates(self) -> Path:
-        return self.home / "config" / "docker" / "certs.d" / self.host
-
-    def trust(self) -> "Site":
-        self.certificates.mkdir(parents=True)
-        (self.certificates / "ca.crt").write_bytes(self.ca.read_bytes())
-        return self
-
-    def login(self, password: str = PASSWORD) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "builder", "login", "-u", USER, "--password-stdin", self.host],
-            input=password,
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY), **self.env},
-            cwd=REPOSITORY,
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=_TIMEOUT_S,
-        )
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +22,8 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.fixture
 def site(tmp_path: Path, authority: Authority) -> Iterator[Site]:
-    with docker_registry(tmp_path / "registry", authority.issue()) as host:
-        yield Site(host, tmp_path / "home", authority.ca)
+    with private_site(tmp_path, authority) as found:
+        yield found
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ from pathlib import Path
 DOCKER = "/usr/bin/docker"
 TIMEOUT_S = 300
 STARTUP_S = 60
-NAMESPACES = ("unshare", "--mount", "--pid", "--net", "--fork", "--kill-child", "--mount-proc")
+ON_THE_NETWORK = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
+NAMESPACES = (*ON_THE_NETWORK, "--net")
 
 
 def run(*command: str | Path, env: dict[str, str] | None = None, cwd: Path | None = None) -> str:
@@ -60,26 +61,28 @@ class Docker:
 
 
 @contextmanager
-def dockerd(directory: Path, *, in_memory: bool = False) -> Iterator[Docker]:
+def dockerd(directory: Path, *, in_memory: bool = False, on_the_network: bool = False) -> Iterator[Docker]:
     """Starts dockerd with its data, sockets and log below ``directory``; ends it and its containerd afterwards.
 
     ``in_memory``: its data is on a tmpfs, which no disk slows down and nobody has to remove.
+    ``on_the_network``: that of the tests: it reaches their registries, and they what runs on ``--network host``.
 
     The first process of its pid namespace is a shell that waits for its input to close, which happens when the caller
     is done or dies; the kernel then kills all others. The cgroups they leave are empty directories.
     """
     directory.mkdir(parents=True, exist_ok=True)
     socket, cgroup, data = directory / "d.sock", f"parity-{os.getpid()}", directory / "data"
+    namespaces = ON_THE_NETWORK if on_the_network else NAMESPACES
     data.mkdir()
     mounts = ["/run", str(data)] if in_memory else ["/run"]
     script = "".join(f"mount -t tmpfs tmpfs {shlex.quote(mount)}; " for mount in mounts)
     with (directory / "dockerd.log").open("wb") as log:
         process = subprocess.Popen(
             [
-                *(*NAMESPACES, "sh", "-ec", script + '"$@" </dev/null & read -r _', "sh"),
+                *(*namespaces, "sh", "-ec", script + '"$@" </dev/null & read -r _', "sh"),
                 *("dockerd", "--data-root", str(data), "--exec-root", str(directory / "exec")),
                 *("-H", f"unix://{socket}", "--pidfile", str(directory / "pid"), "--cgroup-parent", cgroup),
-                *("--bridge", "none", "--iptables=false", "--default-cgroupns-mode", "host"),
+                *("--bridge", "none", "--iptables=false", "--ip-forward=false", "--default-cgroupns-mode", "host"),
             ],
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -111,6 +114,17 @@ def _remove_cgroup(top: Path) -> None:
     for directory, _, _ in os.walk(top, topdown=False):
         with suppress(OSError):  # one that a dying process is still in; it stays, empty
             Path(directory).rmdir()
+
+
+class Podman:
+    """Takes images; they stay below ``directory``. Its run-time state is each command's own: its path must be short."""
+
+    def __init__(self, directory: Path) -> None:
+        self._storage = ("--root", directory / "root", "--runroot", "/run/podman", "--tmpdir", "/run/podman/tmp")
+
+    def command(self, *arguments: str | Path) -> str:
+        alone = ("setpriv", "--pdeathsig", "KILL", *ON_THE_NETWORK, "sh", "-ec", 'mount -t tmpfs tmpfs /run; exec "$@"')
+        return run(*alone, "sh", "podman", *self._storage, *arguments)
 
 
 class Buildah:
