@@ -15,8 +15,8 @@ from builder.output.assemble import assemble
 from builder.output.export import Exporter, Reporter, open_exporter
 from builder.plan.bases import resolve
 from builder.plan.context import NOTHING_KNOWN, Context, open_context
-from builder.plan.graph import ImageOp, LocalOp, Node, NodeId, Plan, ScratchOp, StepResult
-from builder.plan.keys import is_source
+from builder.plan.graph import ImageOp, LocalOp, MergeOp, Node, NodeId, Plan, ScratchOp, StepResult
+from builder.plan.keys import is_step
 from builder.plan.lower import lower
 from builder.plan.pulling import Connect, Images, Registries, Reports
 from builder.settings import BuildRequest, IgnoreFile
@@ -117,8 +117,8 @@ def _prepare(bench: _Bench) -> _Prepared:
 
 
 def _shown(plan: Plan) -> tuple[StepInfo, ...]:
-    """The steps as announced; an empty root file system is none."""
-    return tuple(_step_info(node) for node in plan.nodes.values() if not isinstance(node.op, ScratchOp))
+    """The steps as announced; neither an empty root file system nor the stacking of a linked layer is one."""
+    return tuple(_step_info(node) for node in plan.nodes.values() if not isinstance(node.op, ScratchOp | MergeOp))
 
 
 def _step_info(node: Node) -> StepInfo:
@@ -212,7 +212,7 @@ def _finished(
     steps = [
         results[node.id].cached if node.id in results else "recipe"
         for node in prepared.plan.nodes.values()
-        if not is_source(node) and (node.id in results or prepared.known.record(node) is not None)
+        if is_step(node) and (node.id in results or prepared.known.record(node) is not None)
     ]
     digest = str(result.descriptor.digest) if result.descriptor is not None else None
     cached = sum(how != "no" for how in steps)

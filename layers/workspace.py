@@ -17,6 +17,13 @@ def make_root(path: str) -> None:
     os.chmod(path, ROOT.mode)
 
 
+def _once(rootfs: Rootfs) -> Rootfs:
+    """Without layers that come again higher up: overlayfs refuses one directory twice. Only a layer that stands on
+    nothing, and so deletes nothing, can be there twice; what it hides and what it shows is decided at the upper place.
+    """
+    return tuple(reversed(dict.fromkeys(reversed(rootfs))))
+
+
 class Workspace:
     """``lowers`` are names relative to ``directory``, lowest first; ``upper`` and ``work`` are absolute.
 
@@ -28,7 +35,7 @@ class Workspace:
         self._rootfs = rootfs
         self._top = context.lease.temporary("workspace")
         self.directory = context.snapshots
-        self.lowers: tuple[str, ...] = tuple(map(str, rootfs))
+        self.lowers: tuple[str, ...] = tuple(map(str, _once(rootfs)))
         if not rootfs:
             os.makedirs(os.path.join(self.directory, EMPTY), 0o755, exist_ok=True)
             self.lowers = (EMPTY,)

@@ -4,6 +4,7 @@ Later patterns win over earlier ones; a pattern that matches a directory covers 
 Paths are relative to the context's root, slash-separated. The language of a pattern is in ``ignore_patterns``.
 """
 
+import posixpath
 import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -17,13 +18,13 @@ _MAX_LINE = 65_536
 
 class Rule(NamedTuple):
     """``source``: the line as written, blanks trimmed. ``takes_back``: it began with ``!``. ``path``, ``line``: where
-    it stands."""
+    it stands, when it stands in a file."""
 
     source: str
     pattern: Pattern
     takes_back: bool
-    path: str
-    line: int
+    path: str = ""
+    line: int = 0
 
 
 class Matcher:
@@ -51,6 +52,12 @@ class Matcher:
             return True
         parts = text.split("/")
         return any(rule.takes_back and rule.pattern.may_match_below(parts) for rule in self.rules)
+
+    def may_match_below(self, path: bytes | str) -> bool:
+        """Whether anything below the directory ``path`` may be matched. True if in doubt."""
+        text = _text(path)
+        parts = text.split("/") if text else []
+        return any(not rule.takes_back and rule.pattern.may_match_below(parts) for rule in self.rules)
 
     def decided_by(self, path: bytes | str) -> str | None:
         """The line that decides about ``path``, ``!`` included; None when no line matches it."""
@@ -128,6 +135,23 @@ def _rules(text: bytes, path: str) -> Iterator[Rule]:
         except PatternError as error:
             raise ParseError(f"{path}: {error.message}", span=Span(path, number, number), hint=error.hint) from None
         yield rule
+
+
+def parse_patterns(patterns: Iterable[str]) -> Matcher:
+    """The words of ``--exclude``, or paths that are to be matched. Unlike in a file, a leading slash stays, and so
+    matches nothing. Raises PatternError."""
+    rules = []
+    for word in patterns:
+        text = word.strip(SPACE)
+        if text == "":
+            continue
+        cleaned = posixpath.normpath(text)
+        if cleaned == "!":
+            raise PatternError(
+                "a ! needs a pattern after it", "write !path, to keep what an earlier pattern leaves out"
+            )
+        rules.append(Rule(text, compile_pattern(cleaned.removeprefix("!")), cleaned.startswith("!")))
+    return Matcher(tuple(rules))
 
 
 def _rule(line: str, path: str, number: int) -> Rule:

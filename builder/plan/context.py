@@ -100,8 +100,11 @@ class Context:
 
     # -- more than a Tree
 
-    def describe(self, top: bytes) -> Iterator[Described]:
-        """As ``content.describe``, without making entries: one query a batch for remembered digests, then threads."""
+    def describe(self, top: bytes, takes: Callable[[bytes, bool], bool] | None = None) -> Iterator[Described]:
+        """As ``content.describe``, without making entries: one query a batch for remembered digests, then threads.
+
+        ``takes``: whether a path (True: of a directory) counts; without it all do.
+        """
         batch: list[_Batched] = []
         waiting = 0
         todo = [top]
@@ -110,10 +113,12 @@ class Context:
             listing = self._listing(path)
             if listing is None:
                 continue
-            records = listing.records()
+            records = list(enumerate(listing.records()))
             prefix = path + b"/" if path else b""
-            todo += [prefix + record[0] for record in reversed(records) if record[1] == stat.S_IFDIR]
-            batch.append((path, listing, list(enumerate(records))))
+            if takes is not None:
+                records = [each for each in records if takes(prefix + each[1][0], each[1][1] == stat.S_IFDIR)]
+            todo += [prefix + record[0] for _, record in reversed(records) if record[1] == stat.S_IFDIR]
+            batch.append((path, listing, records))
             waiting += len(records)
             if waiting >= BATCH:
                 yield from self._described(batch)

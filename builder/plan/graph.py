@@ -106,13 +106,21 @@ class _CopyOp(NamedTuple):
     chmod: str | None
     keep_owner: bool
     """Sources keep their owner (``--from``) rather than becoming 0:0 (context)."""
+    exclude: tuple[str, ...] = ()
+    """Patterns of what to leave out of source directories, as in an ignore file."""
+    parents: bool = False
+    """Sources keep their path, from the root or from ``/./`` on."""
+    link: bool = False
+    """The layer does not depend on what it is put on: the rootfs input is a ScratchOp, a MergeOp stacks the layer."""
 
 
 class CopyOp(_CopyOp):
     """Inputs: (rootfs, source): source is a LocalOp or the node of a stage or image."""
 
     __slots__ = ()
-    KEY: ClassVar[frozenset[str]] = frozenset({"sources", "dest", "chown", "chmod", "keep_owner"})
+    KEY: ClassVar[frozenset[str]] = frozenset(
+        {"sources", "dest", "chown", "chmod", "keep_owner", "exclude", "parents", "link"}
+    )
     NOT_KEY: ClassVar[frozenset[str]] = frozenset()
 
 
@@ -138,7 +146,22 @@ class WorkdirOp(_WorkdirOp):
     NOT_KEY: ClassVar[frozenset[str]] = frozenset()
 
 
-Op = ImageOp | ScratchOp | LocalOp | RunOp | CopyOp | AddOp | WorkdirOp
+class _MergeOp(NamedTuple):
+    pass
+
+
+class MergeOp(_MergeOp):
+    """Inputs: (rootfs, linked). The layer of ``linked``, which stands on nothing, on top of ``rootfs``.
+
+    Nothing is executed for it and nothing is recorded.
+    """
+
+    __slots__ = ()
+    KEY: ClassVar[frozenset[str]] = frozenset()
+    NOT_KEY: ClassVar[frozenset[str]] = frozenset()
+
+
+Op = ImageOp | ScratchOp | LocalOp | RunOp | CopyOp | AddOp | WorkdirOp | MergeOp
 
 
 class Node(NamedTuple):

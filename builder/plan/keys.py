@@ -16,6 +16,7 @@ from builder.plan.graph import (
     ImageOp,
     InlineFile,
     LocalOp,
+    MergeOp,
     Node,
     NodeId,
     ScratchOp,
@@ -72,6 +73,11 @@ def effective_key(node: Node, rootfs: CacheKey | None, selection: bytes | None) 
     return _hash("effective", _operation(node), str(rootfs) if rootfs is not None else None, chosen)
 
 
+def merged_key(node: Node, rootfs: CacheKey, linked: CacheKey) -> CacheKey:
+    """Effective key of a MergeOp: of what is below, and of what is stacked on it."""
+    return _hash("effective", _operation(node), str(rootfs), str(linked))
+
+
 def rootfs_input(node: Node) -> NodeId | None:
     """The input whose root filesystem the node stands on; None for sources."""
     return node.inputs[0] if node.inputs else None
@@ -84,6 +90,16 @@ def source_input(node: Node) -> NodeId | None:
             return node.inputs[1] if len(node.inputs) > 1 else None
         case _:
             return None
+
+
+def is_merge(node: Node) -> bool:
+    """A root filesystem with a linked layer on top: what it is follows from its inputs, both of which are needed."""
+    return isinstance(node.op, MergeOp)
+
+
+def is_step(node: Node) -> bool:
+    """Executed when it is not known, and recorded."""
+    return not is_source(node) and not is_merge(node)
 
 
 def is_source(node: Node) -> bool:

@@ -2,6 +2,7 @@
 
 import re
 
+from builder.dockerfile.ignore_patterns import PatternError
 from builder.dockerfile.instructions import Add, Copy, Heredoc
 from builder.errors import PlanError, Unsupported
 from builder.plan import titles
@@ -16,6 +17,9 @@ from builder.plan.stages import MAIN, LocalRef, Ref
 _GIT = re.compile(
     r"(?:git|ssh)://|[a-zA-Z0-9_-]+@[a-zA-Z0-9.-]+:(?!//)|https?://[^?#]*\.git(?:[?#].*)?\Z|git@", re.ASCII
 )
+_NUMERIC = re.compile(r"[0-9]*(?::[0-9]*)?\Z", re.ASCII)
+"""Owners that need no look-up."""
+
 _SCHEMES = ("http://", "https://")
 
 
@@ -24,6 +28,12 @@ def copy(state: StageState, instruction: Copy | Add, source: Ref | None, scope: 
     _refuse(instruction)
     expander = scope.expander(state, instruction)
     op, words = _operation(state, instruction, expander, keep_owner=_keeps_owner(source, scope))
+    if instruction.link and not op.link:
+        scope.warn(
+            f"{words[0]} --link --chown={op.chown} is not linked: names are looked up in the image so far; numbers are"
+            " not",
+            instruction.span,
+        )
     if len(op.sources) > 1 and not op.dest.endswith("/"):
         scope.warn(
             f"{words[0]} of several sources to {op.dest}, which does not end in a slash: unless it is a directory,"
@@ -34,7 +44,8 @@ def copy(state: StageState, instruction: Copy | Add, source: Ref | None, scope: 
     if any(isinstance(part, str) for part in op.sources):
         inputs = (scope.source(source) if source is not None else context_node(scope),)
     title = titles.expanded(instruction.text, expander)
-    state, node = scope.step(state, op, inputs, title, instruction)
+    make = scope.linked_step if op.link else scope.step
+    state, node = make(state, op, inputs, title, instruction)
     return state.noted(f"{' '.join(words)} # buildkit", node)
 
 
@@ -67,14 +78,19 @@ def _operation(
     heredocs = [_inline(word, expander) for word in instruction.sources if isinstance(word, Heredoc)]
     adds = isinstance(instruction, Add)
     unpacks = isinstance(instruction, Add) and instruction.unpack is not False
+    parents = isinstance(instruction, Copy) and instruction.parents
     op = (AddOp if unpacks else CopyOp)(
         sources=(*paths, *heredocs),
         dest=destination(state.workdir, dest),
         chown=chown,
         chmod=chmod,
         keep_owner=keep_owner,
+        exclude=_patterns(instruction),
+        parents=parents,
+        link=instruction.link and (chown is None or _NUMERIC.match(chown) is not None),
     )
     words = ["ADD" if adds else "COPY"]
+    words += ["--parents"] if parents else []
     words += [f"--chown={chown}"] if chown else []
     words += [f"--chmod={chmod}"] if chmod else []
     return op, [*words, *paths, *(f"<<{heredoc.name}" for heredoc in heredocs), dest]
@@ -90,6 +106,19 @@ def destination(workdir: str, dest: str) -> str:
 def _inline(heredoc: Heredoc, expander: Expander) -> InlineFile:
     body = expander.heredoc(heredoc.body) if heredoc.expand else heredoc.body
     return InlineFile(heredoc.name, body.encode(errors="surrogateescape"))
+
+
+def _patterns(instruction: Copy | Add) -> tuple[str, ...]:
+    """The patterns of ``--exclude``, checked. Blank ones say nothing."""
+    if not instruction.exclude:
+        return ()
+    from builder.dockerfile.ignore import parse_patterns
+
+    try:
+        parse_patterns(instruction.exclude)
+    except PatternError as error:
+        raise PlanError(f"--exclude: {error.message}", span=instruction.span, hint=error.hint) from error
+    return instruction.exclude
 
 
 def _check_mode(instruction: Copy | Add, chmod: str | None) -> None:
@@ -123,9 +152,6 @@ def _refuse(instruction: Copy | Add) -> None:
     name = "ADD" if isinstance(instruction, Add) else "COPY"
     checksum = instruction.checksum if isinstance(instruction, Add) else None
     found = {
-        "--link": (instruction.link, "leave it out: without it the files are the same but behind links of the base"),
-        "--exclude": (bool(instruction.exclude), "name the files to leave out in .dockerignore"),
-        "--parents": (isinstance(instruction, Copy) and instruction.parents, "copy each directory by its own COPY"),
         "--checksum": (checksum is not None, "it is for remote sources, which are not supported yet either"),
     }
     for flag, (given, hint) in found.items():

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from builder.plan.graph import InlineFile, Node, NodeId, Op, Plan, ScriptFile
+from builder.plan.graph import InlineFile, MergeOp, Node, NodeId, Op, Plan, ScriptFile
 from layers.digest import CacheKey, Digest
 from layers.image import Platform, encode
 
@@ -37,7 +37,11 @@ _LOCAL = frozenset({"rootfs", "looked_up"})
 
 def plan_text(plan: Plan, states: States) -> str:
     """One line a step: number, what is known of it, the instruction; then what there is to warn of."""
-    rows = [(str(node.id), _known(states.get(node.id)), _title(node)) for node in plan.nodes.values()]
+    rows = [
+        (str(node.id), _known(states.get(node.id)), _title(node))
+        for node in plan.nodes.values()
+        if not isinstance(node.op, MergeOp)
+    ]
     widths = [max((len(row[column]) for row in rows), default=0) for column in (0, 1)]
     lines = [f"{number:>{widths[0]}}  {state:<{widths[1]}}  {title}".rstrip() for number, state, title in rows]
     for message, span in plan.warnings:

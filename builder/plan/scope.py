@@ -6,10 +6,10 @@ from typing import NamedTuple, Self
 from builder.dockerfile.instructions import Instruction
 from builder.errors import Span
 from builder.plan.expand import Expander
-from builder.plan.graph import NodeId, Op
+from builder.plan.graph import MergeOp, NodeId, Op
 from builder.plan.nodes import NodeTable, Shown
 from builder.plan.stage_state import StageState
-from builder.plan.stages import Ref, Survey
+from builder.plan.stages import Ref, ScratchRef, Survey
 
 
 class Scope(NamedTuple):
@@ -34,8 +34,19 @@ class Scope(NamedTuple):
         self, state: StageState, op: Op, sources: tuple[NodeId, ...], title: str, instruction: Instruction
     ) -> tuple[StageState, NodeId]:
         """Adds the node of a step on top of ``state``; the state returned has counted it."""
-        position = state.position + 1
+        shown = self._shown(state, title, instruction)
+        return state._replace(position=shown.position), self.table.add(op, (state.node, *sources), shown)
+
+    def linked_step(
+        self, state: StageState, op: Op, sources: tuple[NodeId, ...], title: str, instruction: Instruction
+    ) -> tuple[StageState, NodeId]:
+        """As ``step``, for a layer that does not depend on ``state``: made on nothing, then stacked."""
+        shown = self._shown(state, title, instruction)
+        linked = self.table.add(op, (self.source(ScratchRef()), *sources), shown)
+        stacked = self.table.add(MergeOp(), (state.node, linked), shown._replace(title=f"LINK {shown.title}"))
+        return state._replace(position=shown.position), stacked
+
+    def _shown(self, state: StageState, title: str, instruction: Instruction) -> Shown:
         if self.onbuild:
             title = f"ONBUILD {title}"
-        shown = Shown(title, self.stage, position, self.total, instruction.span)
-        return state._replace(position=position), self.table.add(op, (state.node, *sources), shown)
+        return Shown(title, self.stage, state.position + 1, self.total, instruction.span)

@@ -10,9 +10,12 @@ import posixpath
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from builder.dockerfile.ignore import Matcher, parse_patterns
+from builder.dockerfile.ignore_patterns import PatternError
 from builder.errors import PlanError, Span
-from builder.plan.content import HASHED, describe, entry_row, hashed
+from builder.plan.content import HASHED, Described, describe, entry_row, hashed
 from builder.plan.context import Context
+from builder.plan.filtered import Filtered, Only
 from builder.plan.graph import AddOp, CopyOp, InlineFile
 from builder.plan.wildcards import BadPattern, Pattern, compile_part, has_wildcard
 from layers.entry import Entry, FileSource, Kind
@@ -29,6 +32,8 @@ class Root(NamedTuple):
 
     name: bytes
     entry: Entry
+    only: Only | None = None
+    """Of a directory: what of its contents is taken; None for all."""
 
 
 class Selection:
@@ -55,18 +60,28 @@ class Selection:
             self._digest = state.digest()
         return self._digest
 
+    def view(self, root: Root, now_ns: int) -> Tree:
+        """``tree`` as far as it is taken by ``root``. ``now_ns``: mtime of directories that only stand above what is
+        taken."""
+        return self.tree if root.only is None else Filtered(self.tree, root.entry.path, root.only, now_ns)
+
+    def _described(self, root: Root) -> Iterator[Described]:
+        view = self.view(root, 0)
+        if not isinstance(self.tree, Context):
+            return describe(view, root.entry.path)
+        return self.tree.describe(root.entry.path, view.takes if isinstance(view, Filtered) else None)
+
     def _fold(self, state: "hashlib._Hash", number: int, root: Root) -> Root:
-        tree = self.tree
-        name, entry = root
-        state.update(b"\0root %d %b\0" % (number, name))
+        tree, entry = self.tree, root.entry
+        state.update(b"\0root %d %b\0" % (number, root.name))
         if entry.kind is not Kind.DIRECTORY:
             digests = hashed(tree, [entry] if entry.kind in HASHED else [])
             state.update(entry_row(entry, iter(digests)))
             if digests and isinstance(entry.source, FileSource):
-                return Root(name, entry._replace(source=FileSource(entry.source.path, digests[0])))
+                return Root(root.name, entry._replace(source=FileSource(entry.source.path, digests[0])))
             return root
         top = len(entry.path) + 1 if entry.path else 0
-        for path, rows in tree.describe(entry.path) if isinstance(tree, Context) else describe(tree, entry.path):
+        for path, rows in self._described(root):
             state.update(b"\0in %b\0" % path[top:])
             state.update(rows)
         return root
@@ -75,10 +90,47 @@ class Selection:
 def select(op: CopyOp | AddOp, source: Tree, span: Span | None) -> Selection:
     """Raises PlanError for a source that is not there, and for a pattern that cannot be understood."""
     roots: list[Root] = []
+    exclude = parse_patterns(op.exclude) if op.exclude else None
     for word in op.sources:
-        if isinstance(word, str):
+        if not isinstance(word, str):
+            continue
+        if op.parents:
+            roots += _kept(word, source, exclude, span)
+        elif exclude is None:
             roots += _roots(word, source, span)
+        else:
+            only = Only(None, exclude)
+            roots += [root._replace(only=only) for root in _roots(word, source, span)]
     return Selection(source, tuple(roots), tuple(word for word in op.sources if isinstance(word, InlineFile)))
+
+
+def _kept(word: str, tree: Tree, exclude: Matcher | None, span: Span | None) -> Iterator[Root]:
+    """``--parents``: the directory before ``/./`` (without it, the root) gives what the rest matches, paths kept.
+
+    Links in the rest are neither followed nor looked through: they are copied as they are.
+    """
+    top, pivot, rest = word.partition("/./")
+    if not pivot:
+        top, rest = "/", word
+    rest = posixpath.normpath("/" + rest).lstrip("/")
+    try:
+        only = Only(parse_patterns((rest,)) if rest else None, exclude)
+    except PatternError as error:
+        raise PlanError(f"{word}: {error.message}", span=span, hint=error.hint) from error
+    for root in _roots(top or "/", tree, span):
+        below = root._replace(only=only)
+        if rest and not has_wildcard(rest):
+            path = b"/".join(filter(None, (root.entry.path, _encode(rest))))
+            if not _takes(tree, below, path):
+                raise _missing(word, path, tree, span)
+        yield below
+
+
+def _takes(tree: Tree, root: Root, path: bytes) -> bool:
+    entry = tree.lookup(path)
+    if entry is None or root.only is None or root.entry.kind is not Kind.DIRECTORY:
+        return False
+    return Filtered(tree, root.entry.path, root.only, 0).takes(path, entry.kind is Kind.DIRECTORY)
 
 
 def _roots(word: str, tree: Tree, span: Span | None) -> Iterator[Root]:

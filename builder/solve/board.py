@@ -2,10 +2,10 @@
 
 from builder.events import StepCached, StepFinished, StepStarted
 from builder.plan.graph import ImageOp, LayerSink, LocalOp, Node, NodeId, Plan, ScratchOp, StepResult
-from builder.plan.keys import effective_key
+from builder.plan.keys import effective_key, merged_key
 from builder.solve.lookup import Known
 from builder.solve.stepcontext import StepContext
-from layers.digest import Rootfs
+from layers.digest import CacheKey, Digest, Rootfs
 from layers.store import StepRecord
 
 
@@ -32,6 +32,16 @@ class Board:
         position = self._positions.get(result.node)
         if position is not None and result.layer is not None:
             self._sink.offer(position, result.layer)
+
+    def merged(self, node: Node) -> StepResult | None:
+        """The result of a MergeOp, once both inputs have theirs."""
+        below, linked = (self.results.get(each) for each in node.inputs)
+        if below is None or linked is None:
+            return None
+        keys = (CacheKey(Digest.parse(each.key)) for each in (below, linked))
+        key = merged_key(node, *keys)
+        rootfs = (*below.rootfs, *linked.rootfs)
+        return StepResult(node.id, str(key), rootfs, linked.layer, linked.cached, 0.0, linked.finished)
 
     def source(self, node: Node) -> None:
         now = self.context.clock()

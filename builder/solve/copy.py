@@ -69,14 +69,16 @@ class KnowsLinks(Protocol):
 class Source:
     """One source while it is copied: hard links are kept inside of it, not between two (reference 1.10)."""
 
-    def __init__(self, tree: Tree) -> None:
+    def __init__(self, tree: Tree, whole: Tree | None = None) -> None:
         self.tree = tree
+        self._whole = whole or tree
+        """Without filter."""
         self._first: dict[tuple[int, int], bytes] = {}
 
     def file_ids(self, directory: bytes, entries: Sequence[Entry]) -> Mapping[bytes, tuple[int, int]]:
         """What tells files with several names apart, by path in the source."""
-        if isinstance(self.tree, KnowsLinks):
-            shared = self.tree.shared_files(directory)
+        if isinstance(self._whole, KnowsLinks):
+            shared = self._whole.shared_files(directory)
             prefix = directory + b"/" if directory else b""
             return {prefix + name: number for name, number in shared.items()} if shared else shared
         found = {}
@@ -248,12 +250,13 @@ def _plan(selection: Selection, where: Destination, there: Entry | None, new: En
     plan = _Plan(there)
     if where.inside and there is None:
         plan.there = new
-    for name, entry in (*selection.roots, *(_inline(file, now_ns) for file in selection.inline)):
+    for root in (*selection.roots, *(_inline(file, now_ns) for file in selection.inline)):
+        name, entry = root.name, root.entry
         if entry.kind is Kind.DIRECTORY:
             if plan.there is not None and plan.there.kind is not Kind.DIRECTORY:
                 raise over_other(where.path, plan.there)
             plan.there = plan.there or new
-            plan.parts.append(Pour(Source(selection.tree), entry.path))
+            plan.parts.append(Pour(Source(selection.view(root, now_ns), selection.tree), entry.path))
             # The root directory of an image has no entry in any layer, so its time is not known.
             plan.mtime_ns = entry.mtime_ns if entry.path or entry.mtime_ns else now_ns
         elif plan.there is not None and plan.there.kind is Kind.DIRECTORY:
@@ -286,7 +289,8 @@ def placed_entries(
         return
     mode = parse_mode(op.chmod) if op.chmod is not None else None
     where = Destination.of(op.dest, dest)
-    new = NewDirectory(mode.for_parents if mode is not None else 0o755, owner, now_ns)
+    # A linked layer's directories may be there below: a mode meant for files would take the search bit from them.
+    new = NewDirectory(mode.for_parents if mode is not None and not op.link else 0o755, owner, now_ns)
     above = where.path.rpartition(b"/")[0]
     directories = list(chain(dest, above, new))
     there = dest.lookup(where.path)

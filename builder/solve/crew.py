@@ -7,7 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from builder.errors import Cancelled
 from builder.events import StepFailed, StepFinished, StepStarted
 from builder.plan.graph import AddOp, CopyOp, LocalOp, Node, NodeId, Plan, RunOp, StepResult
-from builder.plan.keys import effective_key, rootfs_input, source_input
+from builder.plan.keys import effective_key, is_merge, rootfs_input, source_input
 from builder.plan.select import Selection, select
 from builder.solve.board import Board
 from builder.solve.stepcontext import Control
@@ -115,6 +115,9 @@ def _perform(board: Board, node: Node) -> StepResult:
 def _result(board: Board, node: Node, started: float) -> StepResult:
     """Looked up by the effective key, else executed and recorded."""
     context = board.context
+    merged = board.merged(node) if is_merge(node) else None
+    if merged is not None:
+        return merged
     below = rootfs_input(node)
     rootfs: Rootfs = board.results[below].rootfs if below is not None else ()
     parent = CacheKey(Digest.parse(board.results[below].key)) if below is not None else None

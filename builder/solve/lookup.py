@@ -4,7 +4,16 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from builder.plan.graph import AddOp, CopyOp, LocalOp, Node, NodeId, Plan
-from builder.plan.keys import effective_key, is_source, recipe_key, rootfs_input, source_input
+from builder.plan.keys import (
+    effective_key,
+    is_merge,
+    is_source,
+    is_step,
+    merged_key,
+    recipe_key,
+    rootfs_input,
+    source_input,
+)
 from builder.plan.select import Selection, select
 from layers.digest import CacheKey
 from layers.store import StepRecord
@@ -49,7 +58,7 @@ def inspect(plan: Plan, contexts: Mapping[str, Tree], store: StepRecords) -> Kno
                 selections[node.id] = select(node.op, contexts[local.name], node.span)
                 digest = selections[node.id].digest()
         recipes[node.id] = recipe_key(node, recipes, digest)
-    wanted = [recipes[node.id] for node in plan.nodes.values() if node.use_cache and not is_source(node)]
+    wanted = [recipes[node.id] for node in plan.nodes.values() if node.use_cache and is_step(node)]
     return Known(selections, recipes, store.find_steps(wanted) if wanted else {})
 
 
@@ -77,6 +86,9 @@ def states(plan: Plan, known: Known, store: StepRecords) -> dict[NodeId, State]:
             effective[node.id] = record.effective
             found[node.id] = State("hit", None, recipe)
             continue
+        if is_merge(node):
+            found[node.id] = _merged(node, effective, found, recipe)
+            continue
         blocker = _blocker(plan, node, effective, found)
         if blocker is not None:
             found[node.id] = State("depends", blocker, recipe)
@@ -88,6 +100,17 @@ def states(plan: Plan, known: Known, store: StepRecords) -> dict[NodeId, State]:
         hit = node.use_cache and key in store.find_steps([key])
         found[node.id] = State("hit" if hit else "miss", None, recipe)
     return found
+
+
+def _merged(node: Node, effective: dict[NodeId, CacheKey], found: Mapping[NodeId, State], recipe: CacheKey) -> State:
+    """As good as its inputs: a hit when both are, else a miss, or what the first unknown one depends on."""
+    below, linked = node.inputs
+    for part in (below, linked):
+        if part not in effective:
+            return State("depends", found[part].on, recipe)
+    effective[node.id] = merged_key(node, effective[below], effective[linked])
+    missed = "miss" in (found[below].state, found[linked].state)
+    return State("miss" if missed else "hit", None, recipe)
 
 
 def _blocker(

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 
 from builder.events import StepCached
 from builder.plan.graph import ImageOp, LayerSink, NodeId, Plan, StepResult
-from builder.plan.keys import is_source
+from builder.plan.keys import is_merge, is_source
 from builder.solve.board import Board
 from builder.solve.lookup import Known
 from builder.solve.stepcontext import Control, StepContext
+from layers.digest import Rootfs
 
 
 def needed(plan: Plan, known: Known) -> tuple[NodeId, ...]:
@@ -38,6 +39,8 @@ def _take_known(board: Board, wanted: tuple[NodeId, ...]) -> list[NodeId]:
             board.source(node)
         elif record is not None:
             board.put(board.hit(node, record, "recipe"))
+        elif is_merge(node) and (merged := board.merged(node)) is not None:
+            board.put(merged)
         else:
             left.append(node.id)
     return left
@@ -53,9 +56,18 @@ def _fill_chain(board: Board) -> None:
         known = board.results.get(node_id)
         if known is not None and known.rootfs == here:
             continue
-        record = board.known.record(board.plan.nodes[node_id])
-        ended = record.finished if record is not None and record.rootfs == here else target.finished
+        ended = _ended(board, node_id, here) or target.finished
         board.put(StepResult(node_id, target.key, here, here[-1], "recipe", 0.0, ended))
+
+
+def _ended(board: Board, node_id: NodeId, here: Rootfs) -> float | None:
+    """When the step that made the uppermost layer of ``here`` ended, if its record still speaks of this layer."""
+    node = board.plan.nodes[node_id]
+    if is_merge(node):
+        linked = board.known.record(board.plan.nodes[node.inputs[1]])
+        return linked.finished if linked is not None and linked.rootfs == here[-1:] else None
+    record = board.known.record(node)
+    return record.finished if record is not None and record.rootfs == here else None
 
 
 def solve(

@@ -7,7 +7,7 @@ from typing import NamedTuple, assert_never
 
 from builder.errors import BuildError, PlanError, Span, StepFailed
 from builder.events import Phase, StepOutput
-from builder.plan.graph import AddOp, CopyOp, ImageOp, LocalOp, Node, RunOp, ScratchOp, WorkdirOp
+from builder.plan.graph import AddOp, CopyOp, ImageOp, LocalOp, MergeOp, Node, RunOp, ScratchOp, WorkdirOp
 from builder.plan.select import Selection
 from builder.solve.add import add_entries
 from builder.solve.copy import copy_entries
@@ -51,8 +51,8 @@ def execute(node: Node, given: StepInput, context: StepContext) -> LayerId:
                 return _copy(node, node.op, given, context)
             case WorkdirOp():
                 return _workdir(node.op, given, context)
-            case ImageOp() | ScratchOp() | LocalOp():
-                raise AssertionError(f"{node.title} is a source: there is nothing to execute")
+            case ImageOp() | ScratchOp() | LocalOp() | MergeOp():
+                raise AssertionError(f"{node.title}: there is nothing to execute")
             case _:
                 assert_never(node.op)
     except SourceChanged as error:

@@ -13,6 +13,7 @@ from builder.errors import PlanError
 from builder.plan import hashing
 from builder.plan.content import describe
 from builder.plan.context import Context, open_context
+from builder.plan.filtered import Filtered
 from builder.plan.graph import CopyOp
 from builder.plan.hashing import Wanted, hash_files
 from builder.plan.select import Selection, select
@@ -297,3 +298,21 @@ def test_many_files_are_hashed_in_threads_in_order(tmp_path: Path) -> None:
     wanted[-1] = wanted[-1]._replace(name=b"gone")
     with pytest.raises(SourceChanged):
         list(hash_files(os.fsencode(tmp_path), wanted))
+
+
+@pytest.mark.parametrize(("exclude", "parents"), [(("**/a*",), False), (("s", "!s/b"), False), (("**/b",), True)])
+def test_a_part_is_described_as_the_filtered_tree_is(tmp_path: Path, exclude: tuple[str, ...], parents: bool) -> None:
+    write_tree(tmp_path, {"a": b"1", "s/a": b"2", "s/b": b"3", "s/t/ab": b"4", "u/a": b"5", "u/v/b": b"6"})
+    op = CopyOp(("**/[ab]*",) if parents else (".",), "/", None, None, False, exclude=exclude, parents=parents)
+    selection = select(op, opened(tmp_path), None)
+    (root,) = selection.roots
+    view = selection.view(root, 0)
+    assert isinstance(view, Filtered)
+    whole = list(describe(view, b""))
+    assert whole != list(describe(opened(tmp_path), b""))
+    assert list(opened(tmp_path).describe(b"", view.takes)) == whole
+    digest = selection.digest()
+    entries = list(copy_entries(op, selection, MemoryTree({}), 0))
+    assert all(isinstance(e.source, FileSource) and e.source.sha256 for e in entries if e.kind is Kind.FILE)
+    (tmp_path / "u/v/b").write_text("7")
+    assert (digest != select(op, opened(tmp_path), None).digest()) == (not parents), "u/v/b is taken"

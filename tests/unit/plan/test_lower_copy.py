@@ -3,7 +3,7 @@
 import pytest
 
 from builder.errors import Unsupported
-from builder.plan.graph import AddOp, CopyOp, ImageOp, InlineFile, LocalOp, ScratchOp, WorkdirOp
+from builder.plan.graph import AddOp, CopyOp, ImageOp, InlineFile, LocalOp, MergeOp, ScratchOp, WorkdirOp
 from builder.plan.lower_copy import destination
 from builder.settings import NamedContext
 from tests.support.planning import created_by, image, last, only, plan, refused, titles
@@ -159,10 +159,6 @@ def test_copy_takes_no_remote_sources(line: str, message: str) -> None:
         "ADD git://host/x /x",
         "ADD ssh://git@host/x /x",
         "ADD --checksum=sha256:00 https://host/x /x",
-        "COPY --link a /b",
-        "COPY --parents a /b",
-        "COPY --exclude=x a /b",
-        "ADD --link a /b",
     ],
 )
 def test_unsupported(line: str) -> None:
@@ -214,3 +210,56 @@ def test_workdir_path(lines: str, path: str) -> None:
 
 def test_a_written_workdir_is_made_cleaned() -> None:
     assert only(plan("FROM scratch\nWORKDIR /a/../b/\n"), WorkdirOp).path == "/b"
+
+
+def test_exclude_and_parents_reach_the_operation_and_only_parents_the_history() -> None:
+    found = plan("FROM scratch\nCOPY --exclude=*.md --parents --chmod=755 --exclude=!R.md --link=false a/./b /c\n")
+    op = only(found, CopyOp)
+    assert (op.sources, op.dest, op.exclude, op.parents, op.link) == (("a/./b",), "/c", ("*.md", "!R.md"), True, False)
+    assert created_by(found) == ["COPY --parents --chmod=755 a/./b /c # buildkit"]
+    assert only(plan("FROM scratch\nADD --exclude=x$y a /b\n"), AddOp).exclude == ("x$y",)
+
+
+@pytest.mark.parametrize("pattern", ["[", "a[b", "!", "x\\\\"])
+def test_a_pattern_of_exclude_is_checked(pattern: str) -> None:
+    error = refused(f"FROM scratch\nCOPY --exclude={pattern} a /b\n")
+    assert error.message.startswith("--exclude: ")
+    assert error.span is not None
+
+
+LINKED = """
+    FROM base
+    WORKDIR /w
+    COPY --link {flags} a b/
+    RUN x
+    """
+
+
+@pytest.mark.parametrize("flags", ["", "--chown=1", "--chown=1:2", "--chown=:3", "--chmod=755", "--chmod=u+x"])
+def test_a_linked_copy_stands_on_nothing(flags: str) -> None:
+    found = plan(LINKED.format(flags=flags), image())
+    copied = next(node for node in found.nodes.values() if isinstance(node.op, CopyOp))
+    merged = next(node for node in found.nodes.values() if isinstance(node.op, MergeOp))
+    below, source = (found.nodes[each].op for each in copied.inputs)
+    assert (below, source) == (ScratchOp(), LocalOp("context"))
+    assert isinstance(copied.op, CopyOp)
+    assert (copied.op.dest, copied.op.link, copied.position, copied.total) == ("/w/b/", True, 3, 4)
+    assert [type(found.nodes[each].op).__name__ for each in merged.inputs] == ["WorkdirOp", "CopyOp"]
+    assert last(found).inputs == (merged.id,)
+    assert found.layers[1] == merged.id
+    assert isinstance(found.nodes[found.base].op, ImageOp)
+    assert found.warnings == ()
+    assert "--link" not in created_by(found)[1]
+
+
+def test_named_owners_are_not_linked() -> None:
+    found = plan(LINKED.format(flags="--chown=me"), image())
+    assert not [node for node in found.nodes.values() if isinstance(node.op, MergeOp)]
+    ((message, _),) = found.warnings
+    assert "not linked" in message
+
+
+def test_heredocs_can_be_linked_and_so_can_add() -> None:
+    found = plan("FROM base\nCOPY --link <<x /y\nz\nx\nADD --link a.tar /b\n", image())
+    assert [type(found.nodes[node].op) for node in found.layers] == [MergeOp, MergeOp]
+    assert only(found, AddOp).link

@@ -21,6 +21,9 @@ TEXT = """
     """
 
 
+UNSET = {"exclude": [], "parents": False, "link": False}
+
+
 class Known(NamedTuple):
     state: str
     on: NodeId | None
@@ -77,7 +80,7 @@ def test_json() -> None:
     copy = found["steps"][3]
     assert (copy["state"], copy["on"]) == ("depends", 2)
     assert copy["key"] == str(Digest.of(b"key"))
-    assert copy["op"] == {"sources": ["/a"], "dest": "/b", "chown": None, "chmod": None, "keep_owner": True}
+    assert copy["op"] == {"sources": ["/a"], "dest": "/b", "chown": None, "chmod": None, "keep_owner": True, **UNSET}
     assert "state" not in found["steps"][0]
     assert found["steps"][4]["op"]["sources"] == [{"name": "x", "data": "z\n"}]
     assert found["steps"][1]["op"]["scripts"] == [

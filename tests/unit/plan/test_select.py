@@ -1,6 +1,7 @@
 """Source words to what they choose, and the digest of what was chosen (reference 1.10, 5.2, 5.3, 9.1)."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -63,7 +64,7 @@ def chosen(*words: str | InlineFile) -> Selection:
     ],
 )
 def test_words(word: str, expected: list[str]) -> None:
-    assert [f"{name.decode()}={entry.path.decode()}" for name, entry in chosen(word).roots] == expected
+    assert [f"{root.name.decode()}={root.entry.path.decode()}" for root in chosen(word).roots] == expected
 
 
 def test_words_and_heredocs_keep_their_order() -> None:
@@ -179,3 +180,114 @@ def test_many_directories_are_done_in_batches(monkeypatch: pytest.MonkeyPatch) -
     whole = digest(BASE)
     monkeypatch.setattr("builder.plan.content.BATCH", 1)
     assert digest(BASE) == whole
+
+
+# -- what of a directory is taken
+
+
+def taken(content: dict[str, Content], *words: str, **flags: Any) -> list[str]:
+    """Paths of everything that is taken, by the walk that copying does."""
+    selection = select(CopyOp(words, "/", None, None, False, **flags), MemoryTree(content), SPAN)
+    found = []
+    for root in selection.roots:
+        todo = [root.entry.path] if root.entry.kind is Kind.DIRECTORY else []
+        found += [] if todo else [root.entry.path.decode()]
+        view = selection.view(root, 5)
+        while todo:
+            for entry in view.children(todo.pop()):
+                found.append(entry.path.decode() + ("/" if entry.kind is Kind.DIRECTORY else ""))
+                todo += [entry.path] if entry.kind is Kind.DIRECTORY else []
+    return sorted(found)
+
+
+FILES: dict[str, Content] = {
+    "top.md": b"",
+    "a/one.md": b"",
+    "a/one.c": b"",
+    "a/deep/two.c": b"",
+    "a/deep/empty": directory(),
+    "b/one.md": b"",
+    "b/three.c": b"",
+    "l": link("a"),
+}
+
+
+@pytest.mark.parametrize(
+    ("words", "patterns", "expected"),
+    [
+        (".", "*.md", "a/ a/deep/ a/deep/empty/ a/deep/two.c a/one.c a/one.md b/ b/one.md b/three.c l"),
+        (".", "**/*.md l", "a/ a/deep/ a/deep/empty/ a/deep/two.c a/one.c b/ b/three.c"),
+        ("a", "*.md deep", "a/one.c"),
+        ("a", "/one.md", "a/deep/ a/deep/empty/ a/deep/two.c a/one.c a/one.md"),
+        ("a b", "one.*", "a/deep/ a/deep/empty/ a/deep/two.c b/three.c"),
+        ("a", "* !deep/*.c", "a/deep/ a/deep/two.c"),
+        ("a", "deep !deep/two.*", "a/deep/ a/deep/two.c a/one.c a/one.md"),
+        ("a", "* !deep/none", ""),
+        (".", "* !b", "b/ b/one.md b/three.c"),
+        ("a/one.md a/*.c", "**", "a/one.c a/one.md"),
+    ],
+)
+def test_exclude_is_below_directories(words: str, patterns: str, expected: str) -> None:
+    assert taken(FILES, *words.split(), exclude=tuple(patterns.split())) == expected.split()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("a/one.c b/one.md", "a/ a/one.c b/ b/one.md"),
+        ("a/deep", "a/ a/deep/ a/deep/empty/ a/deep/two.c"),
+        ("*/one.md", "a/ a/one.md b/ b/one.md"),
+        ("**/*.c", "a/ a/deep/ a/deep/two.c a/one.c b/ b/three.c"),
+        ("./a/./deep/two.c", "a/deep/ a/deep/two.c"),
+        ("a/./deep", "a/deep/ a/deep/empty/ a/deep/two.c"),
+        ("[ab]/./one.*", "a/one.c a/one.md b/one.md"),
+        ("l/./one.c", "a/one.c"),
+        ("../../b/one.md", "b/ b/one.md"),
+        ("/b/./../one.md", "b/one.md"),
+        ("l", "l"),
+        ("none*", ""),
+        ("none*/./x", ""),
+    ],
+)
+def test_parents_keep_the_path(words: str, expected: str) -> None:
+    assert taken(FILES, *words.split(), parents=True) == expected.split()
+
+
+@pytest.mark.parametrize("word", ["none", "a/none", "a/./none", "none/./a", "l/one.c", "top.md/./x"])
+def test_parents_of_a_literal_that_is_not_there(word: str) -> None:
+    with pytest.raises(PlanError, match="not found"):
+        taken(FILES, word, parents=True)
+
+
+def test_parents_of_what_is_excluded() -> None:
+    assert taken(FILES, "**/*.c", parents=True, exclude=("a",)) == ["b/", "b/three.c"]
+    assert taken(FILES, "a/./**/*.c", parents=True, exclude=("deep",)) == ["a/one.c"]
+    with pytest.raises(PlanError, match=r"a/one\.c: not found"):
+        taken(FILES, "a/one.c", parents=True, exclude=("**/*.c",))
+
+
+def test_directories_above_what_is_taken_have_the_given_time() -> None:
+    selection = select(CopyOp(("a/deep",), "/", None, None, False, parents=True), MemoryTree(FILES), SPAN)
+    (root,) = selection.roots
+    above = selection.view(root, 5).lookup(b"a")
+    taken_whole = selection.view(root, 5).lookup(b"a/deep")
+    assert above is not None
+    assert taken_whole is not None
+    assert (above.mtime_ns, taken_whole.mtime_ns) == (5, 10**9)
+    assert selection.view(root, 5).lookup(b"b") is None
+
+
+def test_what_is_not_taken_does_not_count() -> None:
+    def of(content: dict[str, Content], **flags: Any) -> bytes:
+        return select(CopyOp((".",), "/", None, None, False, **flags), MemoryTree(content), None).digest()
+
+    more = {**FILES, "a/new.md": b"", "c/d/e.md": b""}
+    assert of(more, exclude=("**/*.md",)) != of(FILES, exclude=("**/*.md",)), "directories c and c/d are new"
+    assert of(more, exclude=("**/*.md", "c")) == of(FILES, exclude=("**/*.md", "c"))
+    assert of({**FILES, "a/one.c": b"2"}, exclude=("**/*.md",)) != of(FILES, exclude=("**/*.md",))
+
+    def of_parents(content: dict[str, Content]) -> bytes:
+        return select(CopyOp(("**/*.c",), "/", None, None, False, parents=True), MemoryTree(content), None).digest()
+
+    assert of_parents(more) == of_parents(FILES)
+    assert of_parents({**more, "c/d/e.c": b""}) != of_parents(more)

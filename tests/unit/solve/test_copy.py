@@ -1,6 +1,7 @@
 """COPY, row by row of reference 1.10, on trees in memory."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -32,9 +33,10 @@ def copy(
     chown: str | None = None,
     chmod: str | None = None,
     keep: bool = False,
+    **flags: Any,
 ) -> list[Entry]:
-    """``keep``: as with --from."""
-    op = CopyOp((words,) if isinstance(words, str) else words, to, chown, chmod, keep)
+    """``keep``: as with --from; ``flags``: further fields of CopyOp."""
+    op = CopyOp((words,) if isinstance(words, str) else words, to, chown, chmod, keep, **flags)
     selection = select(op, MemoryTree(source), None)
     selection.digest()
     entries = list(copy_entries(op, selection, MemoryTree(dest), NOW_NS))
@@ -511,3 +513,61 @@ def flat(tree: MemoryTree | None) -> list[Entry] | None:
             if entry.kind is Kind.DIRECTORY:
                 todo.append(entry.path)
     return sorted(found, key=lambda entry: entry.path)
+
+
+# -- --parents, --exclude, --link
+
+KEPT: Tree = {
+    "src": directory(mode=0o700, uid=5, gid=6, mtime=3),
+    "src/a.c": b"a",
+    "src/lib": directory(mode=0o2750, uid=7, gid=8, mtime=4),
+    "src/lib/b.c": file(b"b", mode=0o640, mtime=2),
+    "src/lib/b.h": b"",
+    "other/c.c": b"",
+}
+
+
+def test_parents_have_the_mode_of_their_sources_and_the_time_of_the_build() -> None:
+    entries = copy(KEPT, {}, "src/lib/b.c", "/d", parents=True)
+    assert brief(entries) == [
+        f"d d 755 0:0 {brief(entries)[0].split()[-1]}",
+        "d/src d 700 0:0 now",
+        "d/src/lib d 2750 0:0 now",
+        "d/src/lib/b.c f 640 0:0 2",
+    ]
+
+
+def test_parents_keep_owners_of_a_stage_unless_chown_gives_them() -> None:
+    assert [
+        line.rpartition(" ")[0] for line in brief(copy(KEPT, {}, "src/lib/b.c", "/d", parents=True, keep=True))
+    ] == [
+        "d d 755 0:0",
+        "d/src d 700 5:6",
+        "d/src/lib d 2750 7:8",
+        "d/src/lib/b.c f 640 0:0",
+    ]
+    given = copy(KEPT, {}, "src/lib/b.c", "/d", parents=True, keep=True, chown="1:2", chmod="711")
+    assert {line.split()[2] + " " + line.split()[3] for line in brief(given)} == {"711 1:2"}
+
+
+def test_parents_of_several_sources_are_one_tree() -> None:
+    entries = copy(KEPT, {"d/src/x": b""}, ("src/*.c", "**/b.h", "other/./c.c"), "/d/", parents=True)
+    assert [entry.path for entry in entries] == [b"d", b"d/c.c", b"d/src", b"d/src/a.c", b"d/src/lib", b"d/src/lib/b.h"]
+
+
+def test_parents_of_no_match_leave_an_empty_directory() -> None:
+    assert [entry.path for entry in copy(KEPT, {}, "none*", "/d", parents=True)] == [b"d"]
+    assert copy(KEPT, {}, "none*/./x", "/d", parents=True) == []
+
+
+def test_exclude_leaves_out_of_directories_only() -> None:
+    entries = copy(KEPT, {}, ("src", "src/a.c"), "/d/", exclude=("**/*.c",))
+    assert [entry.path for entry in entries] == [b"d", b"d/a.c", b"d/lib", b"d/lib/b.h"]
+
+
+def test_linked_parents_are_as_new_whatever_the_mode_for_files() -> None:
+    assert brief(copy(KEPT, {}, "src/a.c", "/usr/bin/", chmod="600", link=True)) == [
+        "usr d 755 0:0 now",
+        "usr/bin d 755 0:0 now",
+        "usr/bin/a.c f 600 0:0 1",
+    ]

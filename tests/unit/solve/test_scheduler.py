@@ -7,13 +7,14 @@ from builder.events import StepCached, StepFinished, StepStarted
 from builder.events import StepFailed as FailedEvent
 from builder.plan.graph import NodeId, Plan
 from builder.plan.reach import Base
-from builder.solve.lookup import Known, inspect
+from builder.solve.lookup import Known, inspect, states
 from builder.solve.scheduler import needed
-from layers.digest import CacheKey, Digest
+from layers.digest import CacheKey, Digest, Rootfs
 from layers.entry import Entry, FileSource, Kind
 from layers.errors import NotInStore
 from layers.image import ImageConfig
 from layers.store import StepRecord, Store
+from layers.view import Stack
 from tests.fakes.runner import Script, exits
 from tests.support.planning import AMD64, plan
 from tests.support.trees import MemoryTree
@@ -250,3 +251,98 @@ def test_an_image_without_steps(builds: Builds) -> None:
     assert builds.solve(found)[found.target].rootfs == ()
     assert builds.offers.layers == {}
     assert builds.events == []
+
+
+# linked copies
+
+
+LINKED = f"FROM scratch\nRUN one\nCOPY --link --chown={OURS} f /d/f\nRUN two\n"
+
+
+def test_a_linked_copy_hits_when_only_what_is_below_changed(builds: Builds) -> None:
+    builds.contexts = {"context": MemoryTree({"f": b"data"})}
+    builds.runner.scripts = {"other": Script({"a": b"1"})}
+    found = plan(LINKED)
+    first = builds.solve(found)
+    assert [first[node].rootfs for node in found.layers] == [first[found.target].rootfs[:n] for n in (1, 2, 3)]
+    assert list(builds.offers.layers.values()) == list(first[found.target].rootfs)
+    changed = plan(LINKED.replace("one", "other"))
+    second = builds.solve(changed)
+    assert builds.runner.commands == ["other", "two"]
+    assert second[changed.target].rootfs[1] == first[found.target].rootfs[1]
+    assert second[changed.target].rootfs[0] != first[found.target].rootfs[0]
+    assert builds.read(second[changed.target].rootfs, "d/f") == b"data"
+    assert builds.read(second[changed.target].rootfs, "a") == b"1"
+
+
+def test_a_linked_copy_that_is_found_has_the_time_it_was_made(builds: Builds) -> None:
+    builds.contexts = {"context": MemoryTree({"f": b"data"})}
+    for text in (LINKED, LINKED.removesuffix("RUN two\n")):
+        found = plan(text)
+        first = builds.solve(found)
+        second = builds.solve(found)
+        assert builds.runner.commands == []
+        assert [second[node].finished for node in found.layers] == [first[node].finished for node in found.layers]
+        assert [second[node].layer for node in found.layers] == [first[node].layer for node in found.layers]
+
+
+def test_a_linked_copy_changes_what_stands_on_it(builds: Builds) -> None:
+    builds.contexts = {"context": MemoryTree({"f": b"data"})}
+    builds.solve(plan(LINKED))
+    builds.contexts = {"context": MemoryTree({"f": b"more"})}
+    found = plan(LINKED)
+    rootfs = builds.solve(found)[found.target].rootfs
+    assert builds.runner.commands == ["two"]
+    assert builds.read(rootfs, "d/f") == b"more"
+
+
+def test_a_linked_copy_does_not_look_at_the_base(builds: Builds) -> None:
+    """Its layers may be gone: they are only named."""
+    layer = builds.store.add_layer((), ())
+    base = Base(
+        "docker.io/library/base:latest",
+        ImageConfig(AMD64, diff_ids=(builds.store.diff_id(layer, None),)),
+        (layer,),
+        (None,),
+    )
+    builds.contexts = {"context": MemoryTree({"f": b"data"})}
+    asked: list[Rootfs] = []
+    tree = builds.store.tree
+
+    def spy(rootfs: Rootfs, *, contents: bool = False) -> Stack:
+        asked.append(rootfs)
+        return tree(rootfs, contents=contents)
+
+    builds.store.tree = spy  # type: ignore[method-assign, assignment]  # only what is asked is of interest
+    found = plan("FROM base\nCOPY --link f /f\n", base)
+    assert builds.solve(found)[found.target].rootfs[:1] == (layer,)
+    assert set(asked) == {()}
+
+
+def test_one_linked_copy_twice_in_a_stage(builds: Builds) -> None:
+    builds.contexts = {"context": MemoryTree({"f": b"data"})}
+    line = f"COPY --link --chown={OURS} f /f\n"
+    found = plan(f"FROM scratch\n{line}RUN one\n{line}RUN two\n")
+    results = builds.solve(found)
+    rootfs = results[found.target].rootfs
+    assert rootfs[0] == rootfs[2]
+    assert list(builds.offers.layers.values()) == list(rootfs)
+    assert builds.read(rootfs, "f") == b"data"
+    assert builds.runner.specs[1].root.lowers == tuple(str(layer) for layer in rootfs[1:3])
+
+
+@pytest.mark.parametrize("jobs", [1, 4])
+def test_what_a_plan_says_of_linked_copies(builds: Builds, jobs: int) -> None:
+    builds.contexts = {"context": MemoryTree({"f": b"data"})}
+    builds.solve(plan(LINKED), jobs=jobs)
+    found = plan(LINKED.replace("one", "other"))
+    said = states(found, inspect(found, builds.contexts, builds.store), builds.store)
+    shown = {
+        found.nodes[node].title.split()[0] + " " + type(found.nodes[node].op).__name__: state.state
+        for node, state in said.items()
+    }
+    assert shown["RUN RunOp"] == "miss"
+    assert shown["COPY CopyOp"] == "hit"
+    assert shown["LINK MergeOp"] == "miss"
+    hits = states(plan(LINKED), inspect(plan(LINKED), builds.contexts, builds.store), builds.store)
+    assert {state.state for state in hits.values()} == {"source", "hit"}
