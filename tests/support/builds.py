@@ -101,7 +101,7 @@ class Bench:
         return {
             step["title"]: (step["state"], titles[step["on"]] if step["on"] is not None else None)
             for step in steps
-            if step["state"] != "source"
+            if step["state"] != "source" and step["kind"] != "merge"
         }
 
     def load(self, base: str, tag: str) -> None:
