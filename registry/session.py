@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from registry.auth import Credential
 from registry.client import DEFAULT_PACE, Client, Network, Pace
-from registry.credentials import Credentials
+from registry.credentials import Credentials, Runner, run_helper
 from registry.endpoints import Endpoint, HostSettings, Registries, network_host
 from registry.messages import Request, Response
 from registry.proxies import Proxies
@@ -42,9 +42,10 @@ class Session:
         self._clients: dict[tuple[str, str, str], Client] = {}
 
     @classmethod
-    def of(cls, environ: Mapping[str, str]) -> Self:
-        """As the user's files and environment say. Raises SettingsError and CredentialError."""
-        credentials = Credentials(environ)
+    def of(cls, environ: Mapping[str, str], run: Runner = run_helper) -> Self:
+        """As the user's files and environment say; ``run`` runs credential helpers. Raises SettingsError and
+        CredentialError."""
+        credentials = Credentials(environ, run)
         return cls(load(places(environ)), credentials, Proxies.of(environ, credentials.docker_config()))
 
     def sources(self, reference: Reference) -> tuple[Repository, ...]:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import click
 
 from builder.cli.images import find_image, open_store, root_option
-from builder.cli.session import current_host, say
+from builder.cli.session import Session, current_host, say
 from builder.settings import FlagError, UnsupportedFlag, absolute, full_name
 from layers.atomic import Write, replacing, write_to
 from layers.compress import default
@@ -36,8 +36,10 @@ _NO_DATE = "1970-01-01T00:00:00Z"
     help='"docker load" takes docker (default); other tools take oci.',
 )
 @click.argument("names", nargs=-1, required=True)
-def save(root: str | None, output: str | None, kind: str, names: tuple[str, ...]) -> None:
+@click.pass_obj
+def save(session: Session, /, root: str | None, output: str | None, kind: str, names: tuple[str, ...]) -> None:
     """Write an image, under the names given, to an archive."""
+    session.enter_namespace()
     if output in {None, "-"} and sys.stdout.isatty():
         raise FlagError("an archive is not written to a terminal", hint="redirect standard output, or use -o FILE")
     with open_store(root) as store:

@@ -1,6 +1,7 @@
 """``pybuild build``."""
 
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,14 @@ import click
 from builder.cli.flags import REFUSED_SWITCHES, REFUSED_VALUES, StrictCommand, idle, plan_options, refused
 from builder.cli.outputs import parse_outputs
 from builder.cli.progress import MODES, choose, renderer
-from builder.cli.session import Session, connector, current_host, say
+from builder.cli.session import Session, current_host, say
 from builder.cli.sources import Inputs, Staging, check_contexts, read_files
+from builder.events import Warned
 from builder.report.hub import Hub
 from builder.settings import BuildRequest, FlagError, Flags, Host, absolute, from_flags, store_root
 from registry.configfiles import docker_config
 
+_clock = time.time  # noqa: TID251 - events are dated with it
 _RESULT_FILES = ("iidfile", "metadata_file", "digest_file")
 _WITH_MANIFEST = frozenset({"oci", "docker", "load", "registry"})
 
@@ -42,6 +45,7 @@ def build(session: Session, /, **given: Any) -> None:
     """Build an image from the Dockerfile in directory PATH; with -, from an archive or a Dockerfile on standard
     input."""
     session.debug = given["debug"]
+    session.enter_namespace()
     host = current_host()
     terminal = sys.stderr.isatty()
     mode = choose(given["progress"], host.environ, quiet=given["quiet"], terminal=terminal)
@@ -122,7 +126,9 @@ def _build(
     interrupts = session.interrupts
     show = renderer(mode, environ, debug=session.debug)
     with interrupts, Hub(show, on_failure=interrupts.cancelled.set) as hub:
-        result = api.build(request, hub.emit, cancelled=interrupts.cancelled, connect=connector(environ))
+        if session.notice is not None:
+            hub.emit(Warned(_clock(), None, "; ".join(session.notice)))
+        result = api.build(request, hub.emit, cancelled=interrupts.cancelled, connect=session.connector(environ))
     if files:
         from builder.output.metadata import iid_text, metadata_text
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import click
 
-from builder.cli.session import connector, current_host, say
+from builder.cli.session import Session, current_host, say
 from builder.settings import FlagError
 from layers.names import DEFAULT_HOST
 from registry.auth import Credential
@@ -18,7 +18,8 @@ _MAX_PASSWORD = 1 << 20
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 @click.option("-p", "--password", hidden=True, help="Refused: others can see it.")
 @click.argument("host", default=DEFAULT_HOST)
-def login(username: str | None, password_stdin: bool, password: str | None, host: str) -> None:
+@click.pass_obj
+def login(session: Session, /, username: str | None, password_stdin: bool, password: str | None, host: str) -> None:
     """Prove a user name and password to registry HOST (default: docker.io), and keep them for pulls and pushes."""
     if password is not None:
         raise FlagError(
@@ -38,18 +39,19 @@ def login(username: str | None, password_stdin: bool, password: str | None, host
         secret = click.prompt("Password", hide_input=True, err=True)
     if not secret:
         raise FlagError("the password is empty", hint="nothing came on standard input" if password_stdin else None)
-    with connector(current_host().environ)() as session:
-        kept = session.login(host, Credential(username, secret))
-        where = session.credentials.store(host, kept)
+    with session.connector(current_host().environ)() as registries:
+        kept = registries.login(host, Credential(username, secret))
+        where = registries.credentials.store(host, kept)
     say(f"Login succeeded; kept in {where}")
 
 
 @click.command("logout")
 @click.argument("host", default=DEFAULT_HOST)
-def logout(host: str) -> None:
+@click.pass_obj
+def logout(session: Session, /, host: str) -> None:
     """Forget the credentials for registry HOST (default: docker.io)."""
-    with connector(current_host().environ)() as session:
-        places = session.credentials.erase(host)
+    with session.connector(current_host().environ)() as registries:
+        places = registries.credentials.erase(host)
     if places:
         say(f"Removed the credentials for {host} from {', '.join(places)}")
     else:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from builder.cli.session import current_host, say
+from builder.cli.session import Session, current_host, say
 from builder.report.timeline import clean
 from builder.settings import full_name, store_root
 from layers.errors import NotInStore, StoreError
@@ -218,8 +218,10 @@ def _remove(store: Store, text: str, *, force: bool) -> None:
 @click.option(
     "-a", "--all", "everything", is_flag=True, help="Also what builds of the last week left to be used again."
 )
-def prune(root: str | None, everything: bool) -> None:
+@click.pass_obj
+def prune(session: Session, /, root: str | None, everything: bool) -> None:
     """Remove images without a name, and the layers, blobs and cached steps that nothing needs any more."""
+    session.enter_namespace()
     with open_store(root) as store:
         report = store.prune(all=everything)
     for count, what in (

@@ -7,7 +7,7 @@ import click
 
 from builder.cli.build import make_request
 from builder.cli.flags import StrictCommand, plan_options
-from builder.cli.session import Session, connector, current_host, say
+from builder.cli.session import Session, current_host, say
 
 
 @click.command("plan", cls=StrictCommand, context_settings={"help_option_names": ["-h", "--help"]})
@@ -18,13 +18,14 @@ from builder.cli.session import Session, connector, current_host, say
 def plan(session: Session, /, **given: Any) -> None:
     """Show the steps that building directory PATH would take, and which of them are cached. Nothing is run."""
     session.debug = given["debug"]
+    session.enter_namespace()
     host = current_host()
     request = make_request(session, given, host)
 
     from builder import api
     from builder.plan.render import plan_json, plan_text
 
-    made, states = api.plan(request, connect=connector(host.environ))
+    made, states = api.plan(request, connect=session.connector(host.environ))
     say((plan_json if given["as_json"] else plan_text)(made, states).rstrip("\n"))
 
 

@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 from _thread import start_new_thread
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -14,8 +14,14 @@ from builder.settings import Host
 from layers.errors import PybuildError
 
 if TYPE_CHECKING:
+    from builder.sandbox.reasons import Reason
+    from registry.credentials import Runner
     from registry.session import Session as RegistrySession
 
+_STARTED_AS_ROOT = os.geteuid() == 0
+"""In a user namespace of our own everybody is root."""
+
+_CAP_SYS_ADMIN = 21
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 PATIENCE_SECONDS = 3.0
@@ -82,6 +88,46 @@ class Session:
         self.debug = False
         self.json = False
         self.interrupts = Interrupts()
+        self.notice: Reason | None = None
+        """What the user should know of the user namespace that is built in."""
+        self._run_outside: Runner | None = None
+
+    def enter_namespace(self) -> None:
+        """For commands that touch files of layers, before anything else: whoever is not root of this machine becomes
+        root of a user namespace. Raises Unsupported where that cannot be done."""
+        if _has_admin():
+            return
+        from builder.sandbox.userns import enter
+
+        entered = enter(_run_helper)
+        self.notice = entered.notice
+        self._run_outside = entered.outside.run
+
+    def connector(self, environ: Mapping[str, str]) -> "Callable[[], RegistrySession]":
+        """Opens a session with registries, as the user's files and environment say. Imports nothing before."""
+
+        def connect() -> "RegistrySession":
+            from registry.session import Session as RegistrySession
+
+            if self._run_outside is None:
+                return RegistrySession.of(environ)
+            return RegistrySession.of(environ, self._run_outside)
+
+        return connect
+
+
+def _has_admin() -> bool:
+    """Whether this process may mount: in the user namespace it is in, be that the first one or not."""
+    with open("/proc/self/status", encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - on every start
+        rights = next((line.split()[1] for line in file if line.startswith("CapEff:")), "0")
+    return bool(int(rights, 16) >> _CAP_SYS_ADMIN & 1)
+
+
+def _run_helper(arguments: Sequence[str], given: bytes, environ: Mapping[str, str]) -> tuple[int, bytes]:
+    """Executed by the process outside of the namespace."""
+    from registry.credentials import run_helper
+
+    return run_helper(arguments, given, environ)
 
 
 @contextmanager
@@ -107,18 +153,7 @@ def current_host() -> Host:
         cwd = os.getcwd()  # noqa: PTH109 - as text, links kept
     except FileNotFoundError:
         raise PybuildError("the working directory has been removed", hint="cd to one that exists") from None
-    return Host(os.environ, cwd, os.uname().machine, os.geteuid() == 0)
-
-
-def connector(environ: Mapping[str, str]) -> "Callable[[], RegistrySession]":
-    """Opens a session with registries, as the user's files and environment say. Imports nothing before it is called."""
-
-    def connect() -> "RegistrySession":
-        from registry.session import Session as RegistrySession
-
-        return RegistrySession.of(environ)
-
-    return connect
+    return Host(os.environ, cwd, os.uname().machine, _STARTED_AS_ROOT)
 
 
 def say(text: str) -> None:

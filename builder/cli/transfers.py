@@ -12,7 +12,7 @@ from builder.cli.archives import output_image
 from builder.cli.build import write_file
 from builder.cli.images import find_image, open_store, root_option
 from builder.cli.progress import MODES, choose, renderer
-from builder.cli.session import Session, connector, current_host, say
+from builder.cli.session import Session, current_host, say
 from builder.events import Emit
 from builder.output.registry import RegistryPush
 from builder.output.target import Progress
@@ -56,7 +56,7 @@ def pull(session: Session, /, **given: Any) -> None:
     references = [Reference.parse(name) for name in given["names"]]
     with (
         open_store(given["root"]) as store,
-        Registries(connector(host.environ), session.interrupts.cancelled) as registries,
+        Registries(session.connector(host.environ), session.interrupts.cancelled) as registries,
         _shown(session, given) as emit,
     ):
         images = Images(store, registries, own, Reports(emit, _clock))
@@ -81,12 +81,13 @@ def _platform(text: str) -> Platform:
 @click.pass_obj
 def push(session: Session, /, **given: Any) -> None:
     """Send images of the store to the registries that their names say."""
+    session.enter_namespace()
     wanted = tuple(dict.fromkeys(full_name(name, "push") for name in given["names"]))
     host = current_host()
     pushed: dict[str, Digest] = {}
     with (
         open_store(given["root"]) as store,
-        Registries(connector(host.environ), session.interrupts.cancelled) as registries,
+        Registries(session.connector(host.environ), session.interrupts.cancelled) as registries,
     ):
         groups: dict[Digest, tuple[StoredImage, list[str]]] = {}
         for name in wanted:

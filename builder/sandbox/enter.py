@@ -76,7 +76,7 @@ def set_up(job: Job, surroundings: Surroundings, unmounts: kernel.Unmounts, made
     os.close(old_root)
     for directory in (b"/proc", b"/dev", b"/sys"):
         _make_mount_point(directory, made)
-    _mount_devices(job.shm_size)
+    _mount_devices(job.shm_size, surroundings)
     bind(SYS, b"/sys", MS_REC)
     _write_files(job)
     _mount_files(job, made)
@@ -103,7 +103,8 @@ def become(job: Job, surroundings: Surroundings, stdio: tuple[int, ...]) -> None
     if job.seccomp is not None:
         kernel.set_filter(job.seccomp)
     kernel.limit_capabilities(job.capabilities, surroundings.capabilities)
-    os.setgroups(job.groups)
+    if surroundings.has_groups:
+        os.setgroups(job.groups)
     os.setresgid(job.gid, job.gid, job.gid)
     os.setresuid(job.uid, job.uid, job.uid)
     if job.uid == 0:
@@ -151,11 +152,11 @@ def _make_mount_point(path: bytes, made: list[stubs.Stub]) -> None:
         raise NotADirectoryError(20, f"{path.decode()} in the root filesystem is not a directory")
 
 
-def _mount_devices(shm_size: int) -> None:
+def _mount_devices(shm_size: int, surroundings: Surroundings) -> None:
     """/dev is seen through a mount without devices, each of the six through one with them (see the overlay)."""
     mount(b"tmpfs", DEV, b"tmpfs", MS_NOSUID | MS_STRICTATIME, b"mode=755,size=65536k")
     for name, major, minor in _DEVICES:
-        os.mknod(DEV + name, stat.S_IFCHR | 0o666, os.makedev(major, minor))
+        _make_device(name, os.makedev(major, minor))
     for name, target in _LINKS:
         os.symlink(target, DEV + name)
     for name in (b"/pts", b"/shm", b"/mqueue"):
@@ -163,9 +164,19 @@ def _mount_devices(shm_size: int) -> None:
     bind(DEV, b"/dev", MS_NOSUID | MS_NODEV | MS_STRICTATIME)
     for name, _, _ in _DEVICES:
         bind(DEV + name, b"/dev" + name)
-    mount(b"devpts", b"/dev/pts", b"devpts", MS_NOSUID | MS_NOEXEC, b"newinstance,ptmxmode=0666,mode=0620,gid=5")
+    terminals = b"newinstance,ptmxmode=0666,mode=0620" + (b",gid=5" if surroundings.has_tty_group else b"")
+    mount(b"devpts", b"/dev/pts", b"devpts", MS_NOSUID | MS_NOEXEC, terminals)
     mount(b"shm", b"/dev/shm", b"tmpfs", SAFE, b"mode=1777,size=%d" % shm_size)
     mount(b"mqueue", b"/dev/mqueue", b"mqueue", SAFE)
+
+
+def _make_device(name: bytes, number: int) -> None:
+    """Nobody can make one in a user namespace: there it is the host's."""
+    try:
+        os.mknod(DEV + name, stat.S_IFCHR | 0o666, number)
+    except PermissionError:
+        os.close(os.open(DEV + name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666))
+        bind(b"dev" + name, DEV + name)
 
 
 def _mount_files(job: Job, made: list[stubs.Stub]) -> None:

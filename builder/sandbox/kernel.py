@@ -12,6 +12,7 @@ CLONE_NEWNS = 0x00020000
 CLONE_NEWCGROUP = 0x02000000
 CLONE_NEWUTS = 0x04000000
 CLONE_NEWIPC = 0x08000000
+CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
 
 MS_RDONLY = 1
@@ -43,7 +44,11 @@ _OPEN_TREE_CLONE = 1
 _OPEN_TREE_CLOEXEC = os.O_CLOEXEC
 _AT_FDCWD = -100
 _AT_EMPTY_PATH = 0x1000
+_AT_RECURSIVE = 0x8000
 _MOUNT_ATTR_RDONLY = 1
+_MOUNT_ATTR_SAFE = 1 | 2 | 4 | 8
+"""Read-only, nosuid, nodev, noexec."""
+_MOVE_MOUNT_F_EMPTY_PATH = 4
 _CLOSE_RANGE_CLOEXEC = 4
 
 _SYS = {
@@ -52,6 +57,7 @@ _SYS = {
 }
 """Calls without a wrapper in every C library, where their numbers differ."""
 _SYS_OPEN_TREE = 428
+_SYS_MOVE_MOUNT = 429
 _SYS_CLOSE_RANGE = 436
 _SYS_MOUNT_SETATTR = 442
 """From 424 on, numbers are the same everywhere."""
@@ -202,10 +208,25 @@ class Unmounts:
 
 def open_read_only(path: bytes) -> int:
     """``path`` through a read-only mount of its own that is attached nowhere, as an O_PATH descriptor."""
-    flags = _OPEN_TREE_CLONE | _OPEN_TREE_CLOEXEC
+    return _open_tree(path, 0, _MOUNT_ATTR_RDONLY)
+
+
+def copy_mounts(path: bytes) -> int:
+    """The mount at ``path`` with all below it, made harmless (read-only...), as a descriptor for ``attach``."""
+    return _open_tree(path, _AT_RECURSIVE, _MOUNT_ATTR_SAFE)
+
+
+def _open_tree(path: bytes, recursive: int, attributes_set: int) -> int:
+    flags = _OPEN_TREE_CLONE | _OPEN_TREE_CLOEXEC | recursive
     descriptor = _check(_libc.syscall(_SYS_OPEN_TREE, _AT_FDCWD, path, flags), "open_tree")
-    attributes = _MountAttributes(_MOUNT_ATTR_RDONLY, 0, 0, 0)
+    attributes = _MountAttributes(attributes_set, 0, 0, 0)
     size = ctypes.c_size_t(ctypes.sizeof(attributes))
-    result = _libc.syscall(_SYS_MOUNT_SETATTR, descriptor, b"", _AT_EMPTY_PATH, ctypes.byref(attributes), size)
-    _check(result, "mount_setattr")
+    where = _AT_EMPTY_PATH | recursive
+    _check(_libc.syscall(_SYS_MOUNT_SETATTR, descriptor, b"", where, ctypes.byref(attributes), size), "mount_setattr")
     return descriptor
+
+
+def attach(descriptor: int, target: bytes) -> None:
+    """Mounts what ``copy_mounts`` gave."""
+    result = _libc.syscall(_SYS_MOVE_MOUNT, descriptor, b"", _AT_FDCWD, target, _MOVE_MOUNT_F_EMPTY_PATH)
+    _check(result, f"move_mount to {target.decode(errors='replace')}")

@@ -9,14 +9,28 @@ import os
 import sys
 
 from builder.sandbox.job import HELPER, command
-from builder.sandbox.kernel import open_read_only
+from builder.sandbox.kernel import CLONE_NEWNS, open_read_only, unshare
 
 
 def main(descriptor: int) -> None:
     """Becomes the helper, in the same process. ``descriptor`` is passed on, and is inheritable."""
     try:
-        interpreter = open_read_only(b"/proc/self/exe")
+        interpreter = _open_interpreter()
     except OSError as error:
         os.write(descriptor, str(error.strerror).encode())
         return
     os.execve(interpreter, command(HELPER, sys.argv[2], descriptor), os.environ)  # noqa: S606  # no shell wanted
+
+
+def _open_interpreter() -> int:
+    running = b"/proc/self/exe"
+    try:
+        return open_read_only(running)
+    except PermissionError:
+        # In a user namespace only mounts of a mount namespace of its own can be copied. The link leads to those it was
+        # made from, so the file has to be found there again by name.
+        unshare(CLONE_NEWNS)
+        path = os.readlink(running)
+        if not os.path.samefile(path, running):
+            raise FileNotFoundError(2, "the Python that runs is not found by its name") from None
+        return open_read_only(path)

@@ -8,10 +8,12 @@ A tmpfs over the helper's /sys (nothing a build needs can lie below /sys) holds:
     empty   an empty, read-only directory: it masks directories and is the lower of a root without layers
     sys     what a step sees as /sys, cgroups and masks included
 
-With the host's network a step's /sys is the helper's: sysfs belongs to the network namespace.
+With the host's network a step's /sys is the helper's: sysfs belongs to the network namespace. In a user namespace it
+cannot be mounted anew for that reason; then it is the host's /sys with all that is mounted below it, made read-only.
 """
 
 import os
+from contextlib import suppress
 
 from builder.sandbox.kernel import (
     CLONE_NEWCGROUP,
@@ -26,7 +28,9 @@ from builder.sandbox.kernel import (
     MS_REC,
     MS_REMOUNT,
     MS_SLAVE,
+    attach,
     bind,
+    copy_mounts,
     count_capabilities,
     mount,
     unshare,
@@ -40,6 +44,7 @@ SAFE = MS_NOSUID | MS_NODEV | MS_NOEXEC
 
 _MASKED = (b"/firmware", b"/devices/virtual/powercap")
 _CGROUPS = b"/fs/cgroup"
+_TTY_GROUP = 5
 
 
 class Controller:
@@ -55,7 +60,7 @@ class Controller:
 class Surroundings:
     """What ``prepare`` found out and the steps need."""
 
-    __slots__ = ("capabilities", "namespaces", "pid_namespace")
+    __slots__ = ("capabilities", "has_groups", "has_tty_group", "namespaces", "pid_namespace")
 
     def __init__(self, namespaces: int) -> None:
         self.namespaces = namespaces
@@ -63,6 +68,18 @@ class Surroundings:
         self.capabilities = count_capabilities()
         self.pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY)
         """This process's own."""
+        with open("/proc/self/gid_map", "rb") as file:
+            self.has_tty_group = has_id(file.read(), _TTY_GROUP)
+        """Whether terminals can belong to the group that all distributions give them."""
+        with open("/proc/self/setgroups", "rb") as file:
+            self.has_groups = file.read().strip() != b"deny"
+        """Whether there can be supplementary groups: not where an ordinary user made a map by himself."""
+
+
+def has_id(id_map: bytes, number: int) -> bool:
+    """Whether a uid_map or gid_map (user_namespaces(7)) has an id of this number inside."""
+    rows = [tuple(map(int, line.split())) for line in id_map.splitlines()]
+    return any(first <= number < first + count for first, _, count in rows)
 
 
 def has_unified_cgroups(mountinfo: bytes) -> bool:
@@ -120,13 +137,15 @@ def prepare() -> Surroundings:
     unshare(CLONE_NEWNS | cgroup_namespace)
     mount(b"", b"/", b"", MS_REC | MS_SLAVE)
     controllers = [] if unified else _controllers(mountinfo)
+    outer = copy_mounts(STAGE)
     mount(b"tmpfs", STAGE, b"tmpfs", SAFE, b"mode=755,size=64k")
     for directory in (ROOT, FILES, DEV, EMPTY, SYS):
         os.mkdir(directory, 0o755)
     mount(b"tmpfs", EMPTY, b"tmpfs", SAFE | MS_RDONLY, b"mode=755,size=4k")
-    mount(b"sysfs", SYS, b"sysfs", SAFE | MS_RDONLY)
+    _mount_sys(outer)
     if unified:
-        mount(b"cgroup2", SYS + _CGROUPS, b"cgroup2", SAFE | MS_RDONLY)
+        with suppress(PermissionError):  # what was mounted there is read-only as well
+            mount(b"cgroup2", SYS + _CGROUPS, b"cgroup2", SAFE | MS_RDONLY)
     elif controllers:
         _mount_controllers(controllers)
     for path in _MASKED:
@@ -134,6 +153,15 @@ def prepare() -> Surroundings:
             bind(EMPTY, SYS + path, SAFE | MS_RDONLY)
     mount(b"", STAGE, b"", MS_REC | MS_PRIVATE)
     return surroundings
+
+
+def _mount_sys(outer: int) -> None:
+    try:
+        mount(b"sysfs", SYS, b"sysfs", SAFE | MS_RDONLY)
+    except PermissionError:
+        attach(outer, SYS)
+    finally:
+        os.close(outer)
 
 
 def _controllers(mountinfo: bytes) -> list[Controller]:

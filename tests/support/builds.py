@@ -68,8 +68,7 @@ class Bench:
         command, *rest = [str(argument) for argument in arguments]
         return [sys.executable, "-m", "builder", command, "--root", str(self.store), *rest]
 
-    @staticmethod
-    def environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
+    def environment(self, env: Mapping[str, str] | None = None) -> dict[str, str]:
         return {**os.environ, "PYTHONPATH": str(REPOSITORY), **(env or {})}
 
     def pybuild(self, *arguments: str | Path, env: Mapping[str, str] | None = None) -> str:

@@ -1,0 +1,76 @@
+"""Why this host does not let a user build, and the command that mends it. Pure: the facts are read by ``userns``.
+
+Sources: user_namespaces(7), sysctl documentation of the kernel (user.txt), Debian's and Ubuntu's release notes.
+"""
+
+import errno
+from collections.abc import Mapping
+from typing import NamedTuple
+
+CLONE_SWITCH = "kernel.unprivileged_userns_clone"
+"""Debian's and Arch's own switch; other kernels have none."""
+LIMIT = "user.max_user_namespaces"
+APPARMOR_SWITCH = "kernel.apparmor_restrict_unprivileged_userns"
+"""Ubuntu's, since 23.10."""
+SWITCHES = (CLONE_SWITCH, LIMIT, APPARMOR_SWITCH)
+
+PACKAGES = "package uidmap on Debian and Ubuntu, shadow-utils on Fedora, shadow-uidmap on Alpine"
+
+
+class Reason(NamedTuple):
+    """What is wrong, and what to do about it."""
+
+    message: str
+    hint: str
+
+
+def no_namespace(number: int, switches: Mapping[str, str], *, filtered: bool) -> Reason:
+    """Why unshare(CLONE_NEWUSER), or what needs the rights it gives, failed with the error ``number``.
+
+    ``switches``: the values of those SWITCHES that this kernel has; ``filtered``: this process is under a seccomp
+    filter, as in containers.
+    """
+    if switches.get(LIMIT) == "0" or number == errno.ENOSPC:
+        return Reason(
+            f"user namespaces are used up or turned off ({LIMIT} is {switches.get(LIMIT, 'unknown')})",
+            f"allow them: sudo sysctl -w {LIMIT}=28633 (in a file of /etc/sysctl.d to keep it), or build as root",
+        )
+    if switches.get(CLONE_SWITCH) == "0":
+        return Reason(
+            f"this kernel lets only root make user namespaces ({CLONE_SWITCH} is 0)",
+            f"allow them: sudo sysctl -w {CLONE_SWITCH}=1 (in a file of /etc/sysctl.d to keep it), or build as root",
+        )
+    if switches.get(APPARMOR_SWITCH, "0") != "0":
+        return Reason(
+            f"AppArmor takes all rights from users in user namespaces ({APPARMOR_SWITCH} is 1)",
+            f"allow them: sudo sysctl -w {APPARMOR_SWITCH}=0 (in a file of /etc/sysctl.d to keep it), give Python an"
+            " AppArmor profile with the rule 'userns,', or build as root",
+        )
+    if filtered and number == errno.EPERM:
+        return Reason(
+            "the seccomp filter of this container refuses user namespaces",
+            "run the container with --privileged, or with --security-opt seccomp=unconfined --security-opt"
+            " systempaths=unconfined",
+        )
+    if number in {errno.EINVAL, errno.ENOSYS}:
+        return Reason("this kernel has no user namespaces", "use one with CONFIG_USER_NS, or build as root")
+    return Reason(
+        "this process may not make a user namespace",
+        "a security module or a chroot may be why; the kernel log says more. Or build as root",
+    )
+
+
+def single_id(name: str, *, range_missing: bool, first_free: int, failure: str | None) -> Reason:
+    """Why a build has one user id only, what that costs, and how to mend it.
+
+    ``failure``: what newuidmap or newgidmap said; ``first_free``: where a range for the user can begin.
+    """
+    if range_missing:
+        last = first_free + 65535
+        why = f"user {name} has no subordinate ids in /etc/subuid and /etc/subgid"
+        mend = f"sudo usermod --add-subuids {first_free}-{last} --add-subgids {first_free}-{last} {name}"
+    else:
+        why = failure or "newuidmap and newgidmap are not installed"
+        mend = f"install newuidmap and newgidmap, setuid root ({PACKAGES})"
+    cost = "files can only belong to root in a RUN, which cannot change to another user or owner (apt-get wants to)"
+    return Reason(f"building with a single user id: {why}. So {cost}", mend)

@@ -1,0 +1,60 @@
+"""Which user and group ids this process can give to files: all of them, or those of its user namespace.
+
+Ids of an image are ids inside the namespace, so nothing is ever translated here. Source: user_namespaces(7).
+"""
+
+import functools
+from collections.abc import Iterable
+from typing import NamedTuple
+
+Row = tuple[int, int, int]
+"""First id inside, first id outside, how many: a line of /proc/self/uid_map."""
+
+ALL: tuple[Row, ...] = ((0, 0, (1 << 32) - 1),)
+"""The map of the initial user namespace."""
+
+
+class IdMap(NamedTuple):
+    uids: tuple[Row, ...]
+    gids: tuple[Row, ...]
+
+    @property
+    def whole(self) -> bool:
+        """Whether there is no id that it lacks."""
+        return self.uids == ALL and self.gids == ALL
+
+    @property
+    def single(self) -> bool:
+        """Whether all files belong to one user, and one group."""
+        return _count(self.uids) == 1 and _count(self.gids) == 1
+
+    def has(self, uid: int, gid: int) -> bool:
+        return has_id(self.uids, uid) and has_id(self.gids, gid)
+
+    def text(self) -> str:
+        """The same for equal maps: what a store remembers of the ids its files were written with."""
+        return "; ".join(", ".join(" ".join(map(str, row)) for row in rows) for rows in self)
+
+
+WHOLE = IdMap(ALL, ALL)
+
+
+def parse(text: str) -> tuple[Row, ...]:
+    """A uid_map or gid_map of /proc."""
+    rows = (tuple(map(int, line.split())) for line in text.splitlines())
+    return tuple((first, outside, count) for first, outside, count in rows)
+
+
+def has_id(rows: Iterable[Row], number: int) -> bool:
+    return any(first <= number < first + count for first, _, count in rows)
+
+
+def _count(rows: Iterable[Row]) -> int:
+    return sum(count for _, _, count in rows)
+
+
+@functools.cache
+def current() -> IdMap:
+    """That of this process. Asked for the first time after it has entered the namespace it works in."""
+    with open("/proc/self/uid_map", encoding="ascii") as uids, open("/proc/self/gid_map", encoding="ascii") as gids:
+        return IdMap(parse(uids.read()), parse(gids.read()))
