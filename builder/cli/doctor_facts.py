@@ -12,16 +12,17 @@ from pathlib import Path
 
 from builder.cli.doctor_checks import Facts, Ids, Place, Programs, Sysctls
 from builder.sandbox import kernel
-from builder.sandbox.detect import OLDEST_KERNEL, why_not
+from builder.sandbox.detect import OLDEST_KERNEL, has_admin
+from builder.sandbox.detect import refusal as host_refusal
 from builder.sandbox.overlay import describe
 from builder.sandbox.spec import OverlayRoot
+from builder.sandbox.userns import enter_alone
 from builder.settings import Host, store_root
 from layers.errors import PybuildError
 from registry.configfiles import docker_path, read_document
 from registry.settings import load, places
 
 _MODULES = ("click", "cryptography", "dockerfile_parse", "requests", "tqdm", "zlib_ng", "zstandard")
-_CLONE_NEWUSER = 0x10000000
 
 
 def gather(host: Host, root: str | None, now: float) -> Facts:
@@ -29,7 +30,7 @@ def gather(host: Host, root: str | None, now: float) -> Facts:
     config, problem = _docker_config(host.environ)
     status = _text("/proc/self/status")
     user = _user(host.environ)
-    refusal = why_not(os.uname(), status, _text("/proc/self/uid_map"))
+    refusal = host_refusal()
     return Facts(
         system=platform.system(),
         machine=host.machine,
@@ -161,7 +162,9 @@ def _try_overlay(directory: Path) -> str | None:
 def _mount_or_say(top: str, writer: int) -> int:
     """In the child. Whatever happens is told to the parent, and never raised into its code."""
     try:
-        kernel.unshare(kernel.CLONE_NEWNS | (_CLONE_NEWUSER if os.geteuid() else 0))
+        if not has_admin(_text("/proc/self/status")):
+            enter_alone()
+        kernel.unshare(kernel.CLONE_NEWNS)
         kernel.mount(b"", b"/", b"", kernel.MS_REC | kernel.MS_PRIVATE)
         root = OverlayRoot(top, ("lower",), f"{top}/upper", f"{top}/work")
         mounted = describe(root, "")

@@ -19,17 +19,40 @@ def open_runner() -> NativeRunner:
     return NativeRunner()
 
 
+def refusal() -> tuple[str, str] | None:
+    """Why builds by whoever runs this process cannot run, and what to do about it; for ordinary users it is tried, in a
+    child process."""
+    host, status = os.uname(), _read("/proc/self/status")
+    missing = unsuitable(host)
+    if missing is None and not has_admin(status):
+        from builder.sandbox.userns import refusal as no_namespace
+
+        return no_namespace()
+    return missing
+
+
 def why_not(host: os.uname_result, status: str) -> tuple[str, str] | None:
     """(What is missing, what to do about it), from uname(2) and /proc/self/status; None when nothing is."""
+    missing = unsuitable(host)
+    if missing is None and not has_admin(status):
+        return "this process lacks CAP_SYS_ADMIN", "run pybuild as root, or from its command line"
+    return missing
+
+
+def unsuitable(host: os.uname_result) -> tuple[str, str] | None:
+    """What no privilege mends."""
     if host.sysname != "Linux" or host.machine not in {"x86_64", "aarch64"}:
         return f"this is {host.sysname} on {host.machine}", "build on Linux, on x86-64 or arm64"
     if _version(host.release) < OLDEST_KERNEL:
         oldest = ".".join(map(str, OLDEST_KERNEL))
         return f"the kernel is {host.release}", f"use a kernel of at least {oldest}"
-    effective = next((line.split()[1] for line in status.splitlines() if line.startswith("CapEff:")), "0")
-    if not int(effective, 16) >> NUMBERS["SYS_ADMIN"] & 1:
-        return "this process lacks CAP_SYS_ADMIN", "run pybuild as root, or from its command line"
     return None
+
+
+def has_admin(status: str) -> bool:
+    """Whether a process may mount, in the user namespace it is in. ``status`` is its file in /proc."""
+    effective = next((line.split()[1] for line in status.splitlines() if line.startswith("CapEff:")), "0")
+    return bool(int(effective, 16) >> NUMBERS["SYS_ADMIN"] & 1)
 
 
 def _version(release: str) -> tuple[int, ...]:

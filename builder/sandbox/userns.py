@@ -74,6 +74,31 @@ def _become_root(wanted: Wanted, outside: Outside) -> reasons.Reason | None:
     return notice
 
 
+def enter_alone() -> None:
+    """Makes this process root of a new user namespace with a single id, without a child outside. Raises OSError."""
+    uid, gid = os.getuid(), os.getgid()
+    kernel.unshare(kernel.CLONE_NEWUSER)
+    _map_self(uid, gid)
+
+
+def refusal() -> reasons.Reason | None:
+    """Why no user namespace can be entered, or nothing be mounted in one. Tried in a child process."""
+    child = os.fork()
+    if child == 0:
+        number = errno.ENOSYS
+        try:
+            enter_alone()
+            kernel.unshare(kernel.CLONE_NEWNS | kernel.CLONE_NEWPID | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS)
+            number = 0
+        except OSError as error:
+            number = error.errno or errno.EPERM
+        finally:
+            os._exit(number)
+    _, status = os.waitpid(child, 0)
+    number = os.waitstatus_to_exitcode(status)
+    return reasons.no_namespace(number, read_switches(), filtered=is_filtered()) if number else None
+
+
 def read_switches() -> dict[str, str]:
     """The settings of this kernel that have to do with user namespaces."""
     found = {}
