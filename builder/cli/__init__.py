@@ -7,43 +7,19 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from builder.cli.session import Session, Terminated, nobody_reads, unwinding
+from builder.cli.commands import MODULES, SUMMARIES
+from builder.cli.session import Session, Terminated, completion_wish, nobody_reads, unwinding
 from builder.errors import Cancelled
 from builder.settings import FlagError
 from layers.errors import PybuildError, advice
 
-SUMMARIES = {
-    "build": "Build an image from a Dockerfile.",
-    "plan": "Show the steps of a build without running any.",
-    "images": "List images.",
-    "inspect": "Show images as JSON.",
-    "history": "Show how an image was made.",
-    "tag": "Give an image another name.",
-    "rmi": "Remove names and images.",
-    "prune": "Remove what nothing needs any more.",
-    "pull": "Fetch images from registries.",
-    "push": "Send images to registries.",
-    "login": "Keep the credentials for a registry.",
-    "logout": "Forget the credentials for a registry.",
-    "save": "Write images to an archive.",
-    "load": "Read images from an archive or OCI layout.",
-    "doctor": "Say what this host lacks for builds.",
-}
-_MODULES = {
-    "build": "build",
-    "plan": "plan",
-    "pull": "transfers",
-    "push": "transfers",
-    "login": "credentials",
-    "logout": "credentials",
-    "save": "archives",
-    "load": "archives",
-    "doctor": "doctor",
-}
-"""Where a command's COMMANDS entry is; all others are in ``images``."""
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
 _FAILED = 1
 _USAGE = 2
 _SIGPIPE = 141
@@ -58,7 +34,7 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in SUMMARIES:
             return None
-        module = import_module(f"builder.cli.{_MODULES.get(cmd_name, 'images')}")
+        module = import_module(f"builder.cli.{MODULES.get(cmd_name, 'images')}")
         commands: Mapping[str, click.Command] = module.COMMANDS
         return commands[cmd_name]
 
@@ -66,6 +42,13 @@ class Commands(click.Group):
         if args and args[0] not in SUMMARIES and args[0] not in {"-h", "--help", "--version"}:
             args = ["build", *args]
         return super().parse_args(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem[Any]]":
+        """Commands, without importing them; or a directory to build, for the command that need not be written."""
+        from click.shell_completion import CompletionItem
+
+        found = [CompletionItem(name, help=text) for name, text in SUMMARIES.items() if name.startswith(incomplete)]
+        return found or [CompletionItem(incomplete, type="dir")]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -94,6 +77,11 @@ def main(args: Sequence[str] | None = None) -> int:
     session = Session()
     with unwinding():
         try:
+            wish = completion_wish()
+            if wish:
+                from builder.cli.completion import answer
+
+                return answer(cli, wish)
             with cli.make_context("pybuild", list(sys.argv[1:] if args is None else args), obj=session) as ctx:
                 cli.invoke(ctx)
         except BaseException as error:

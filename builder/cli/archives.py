@@ -6,6 +6,8 @@ from contextlib import contextmanager
 
 import click
 
+from builder.cli.completers import files
+from builder.cli.completers import names as names_of_images
 from builder.cli.images import find_image, open_store, root_option
 from builder.cli.session import Session, current_host, say
 from builder.settings import FlagError, UnsupportedFlag, absolute, full_name
@@ -27,7 +29,7 @@ _NO_DATE = "1970-01-01T00:00:00Z"
 
 @click.command("save")
 @root_option
-@click.option("-o", "--output", metavar="FILE", help="Where to (default: standard output).")
+@click.option("-o", "--output", metavar="FILE", shell_complete=files, help="Where to (default: standard output).")
 @click.option(
     "--format",
     "kind",
@@ -35,7 +37,7 @@ _NO_DATE = "1970-01-01T00:00:00Z"
     default="docker",
     help='"docker load" takes docker (default); other tools take oci.',
 )
-@click.argument("names", nargs=-1, required=True)
+@click.argument("names", nargs=-1, required=True, shell_complete=names_of_images)
 @click.pass_obj
 def save(session: Session, /, root: str | None, output: str | None, kind: str, names: tuple[str, ...]) -> None:
     """Write an image, under the names given, to an archive."""
@@ -95,7 +97,14 @@ def _target(output: str | None) -> Iterator[Write]:
 
 @click.command("load")
 @root_option
-@click.option("-i", "--input", "source", metavar="PATH", help="Archive or OCI layout (default: standard input).")
+@click.option(
+    "-i",
+    "--input",
+    "source",
+    metavar="PATH",
+    shell_complete=files,
+    help="Archive or OCI layout (default: standard input).",
+)
 @click.option("-t", "--tag", "names", multiple=True, metavar="NAME[:TAG]", help="Give the image this name as well.")
 @click.option("-q", "--quiet", is_flag=True, help="Print ids only.")
 def load(root: str | None, source: str | None, names: tuple[str, ...], quiet: bool) -> None:

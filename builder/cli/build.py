@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from builder.cli.completers import directories, files
 from builder.cli.flags import REFUSED_SWITCHES, REFUSED_VALUES, StrictCommand, idle, plan_options, refused
 from builder.cli.outputs import parse_outputs
 from builder.cli.progress import MODES, choose, renderer
@@ -31,15 +32,15 @@ _WITH_MANIFEST = frozenset({"oci", "docker", "load", "registry"})
 )
 @click.option("--load", is_flag=True, help="Load the image into a Docker Engine.")
 @click.option("--push", is_flag=True, help="Push the image to the registries that its names say.")
-@click.option("--iidfile", metavar="FILE", help="Write the image id to a file.")
-@click.option("--metadata-file", metavar="FILE", help="Write what was built to a file, as JSON.")
-@click.option("--digest-file", metavar="FILE", help="Write the digest of the manifest to a file.")
+@click.option("--iidfile", metavar="FILE", shell_complete=files, help="Write the image id to a file.")
+@click.option("--metadata-file", metavar="FILE", shell_complete=files, help="Write what was built to a file, as JSON.")
+@click.option("--digest-file", metavar="FILE", shell_complete=files, help="Write the digest of the manifest to a file.")
 @click.option("--security-opt", multiple=True, metavar="seccomp=unconfined", help="Run steps without a filter.")
 @click.option("--progress", type=click.Choice(MODES), help="How progress is shown (default: auto).")
 @click.option("-q", "--quiet", is_flag=True, help="Print the image id only.")
 @idle
 @refused(REFUSED_SWITCHES, REFUSED_VALUES)
-@click.argument("path")
+@click.argument("path", shell_complete=directories)
 @click.pass_obj
 def build(session: Session, /, **given: Any) -> None:
     """Build an image from the Dockerfile in directory PATH; with -, from an archive or a Dockerfile on standard

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from builder.cli.completers import directories, files, stages
 from builder.settings import UnsupportedFlag, parse_bool
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -119,11 +120,20 @@ def plan_options(function: F) -> F:
     """What decides the plan. They arrive as keyword arguments."""
     for option in reversed(
         (
-            click.option("-f", "--file", help="Dockerfile (default: Dockerfile in PATH); - is standard input."),
             click.option(
-                "--ignorefile", multiple=True, metavar="FILE", help="Instead of .dockerignore; several are read as one."
+                "-f",
+                "--file",
+                shell_complete=files,
+                help="Dockerfile (default: Dockerfile in PATH); - is standard input.",
             ),
-            click.option("--target", help="Stage to build (default: the last one)."),
+            click.option(
+                "--ignorefile",
+                multiple=True,
+                metavar="FILE",
+                shell_complete=files,
+                help="Instead of .dockerignore; several are read as one.",
+            ),
+            click.option("--target", shell_complete=stages, help="Stage to build (default: the last one)."),
             click.option("--build-arg", multiple=True, metavar="NAME[=VALUE]", help="Value of an ARG."),
             click.option("--label", multiple=True, metavar="NAME=VALUE", help="Label of the image."),
             click.option("--platform", multiple=True, help="Platform; only this machine's own is supported."),
@@ -135,7 +145,12 @@ def plan_options(function: F) -> F:
                 default="missing",
                 help="When registries are asked for bases (default: missing; --pull alone: always).",
             ),
-            click.option("--root", metavar="DIRECTORY", help="Where the store is (default: PYBUILD_ROOT)."),
+            click.option(
+                "--root",
+                metavar="DIRECTORY",
+                shell_complete=directories,
+                help="Where the store is (default: PYBUILD_ROOT).",
+            ),
             click.option("-D", "--debug", is_flag=True, help="Show tracebacks and every phase."),
         )
     ):

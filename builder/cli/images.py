@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from builder.cli.completers import directories
+from builder.cli.completers import names as names_of_images
 from builder.cli.session import Session, current_host, say
 from builder.report.timeline import clean
 from builder.settings import full_name, store_root
@@ -18,7 +20,9 @@ _SHORT_ID = 12
 _SHORT_TEXT = 60
 _NONE = "<none>"
 
-root_option = click.option("--root", metavar="DIRECTORY", help="Where the store is (default: PYBUILD_ROOT).")
+root_option = click.option(
+    "--root", metavar="DIRECTORY", shell_complete=directories, help="Where the store is (default: PYBUILD_ROOT)."
+)
 
 
 def open_store(root: str | None) -> Store:
@@ -95,7 +99,7 @@ def _summary(image: StoredImage) -> dict[str, Any]:
 
 @click.command("inspect")
 @root_option
-@click.argument("names", nargs=-1, required=True)
+@click.argument("names", nargs=-1, required=True, shell_complete=names_of_images)
 def inspect(root: str | None, names: tuple[str, ...]) -> None:
     """Show what the configs of images say, as JSON with the keys of "docker image inspect"."""
     with open_store(root) as store:
@@ -126,7 +130,7 @@ def _details(image: StoredImage) -> dict[str, Any]:
 @root_option
 @click.option("--no-trunc", is_flag=True, help="Print whole texts and digests.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.argument("name")
+@click.argument("name", shell_complete=names_of_images)
 def history(root: str | None, name: str, no_trunc: bool, as_json: bool) -> None:
     """Show how an image was made, the last step first, and which layer each step left."""
     with open_store(root) as store:
@@ -171,7 +175,7 @@ def _cut(text: str, whole: bool) -> str:
 
 @click.command("tag")
 @root_option
-@click.argument("source")
+@click.argument("source", shell_complete=names_of_images)
 @click.argument("names", nargs=-1, required=True)
 def tag(root: str | None, source: str, names: tuple[str, ...]) -> None:
     """Give image SOURCE (a name or id) more names. A name that another image had moves."""
@@ -185,7 +189,7 @@ def tag(root: str | None, source: str, names: tuple[str, ...]) -> None:
 @click.command("rmi")
 @root_option
 @click.option("-f", "--force", is_flag=True, help="Remove an image by id even if it has several names.")
-@click.argument("names", nargs=-1, required=True)
+@click.argument("names", nargs=-1, required=True, shell_complete=names_of_images)
 def rmi(root: str | None, force: bool, names: tuple[str, ...]) -> None:
     """Remove names; an image goes with its last one. Its layers stay until "pybuild prune"."""
     with open_store(root) as store:

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from builder.cli.build import make_request
+from builder.cli.completers import directories
 from builder.cli.flags import StrictCommand, plan_options
 from builder.cli.session import Session, current_host, say
 
@@ -13,7 +14,7 @@ from builder.cli.session import Session, current_host, say
 @click.command("plan", cls=StrictCommand, context_settings={"help_option_names": ["-h", "--help"]})
 @plan_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.argument("path")
+@click.argument("path", shell_complete=directories)
 @click.pass_obj
 def plan(session: Session, /, **given: Any) -> None:
     """Show the steps that building directory PATH would take, and which of them are cached. Nothing is run."""

@@ -156,6 +156,11 @@ def current_host() -> Host:
     return Host(os.environ, cwd, os.uname().machine, _STARTED_AS_ROOT)
 
 
+def completion_wish() -> str:
+    """What a shell asks of ``builder.cli.completion``, "" when none does."""
+    return os.environ.get("_PYBUILD_COMPLETE", "")
+
+
 def say(text: str) -> None:
     """One line of a command's answer, to standard output; what its encoding lacks is written as an escape."""
     encoding = sys.stdout.encoding

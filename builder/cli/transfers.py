@@ -10,6 +10,7 @@ import click
 
 from builder.cli.archives import output_image
 from builder.cli.build import write_file
+from builder.cli.completers import names as names_of_images
 from builder.cli.images import find_image, open_store, root_option
 from builder.cli.progress import MODES, choose, renderer
 from builder.cli.session import Session, current_host, say
@@ -77,7 +78,7 @@ def _platform(text: str) -> Platform:
 @click.option("--digest-file", metavar="FILE", help="Write the digest of the last image's manifest to a file.")
 @_progress
 @_quiet
-@click.argument("names", nargs=-1, required=True)
+@click.argument("names", nargs=-1, required=True, shell_complete=names_of_images)
 @click.pass_obj
 def push(session: Session, /, **given: Any) -> None:
     """Send images of the store to the registries that their names say."""

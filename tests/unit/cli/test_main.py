@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from builder.cli import SUMMARIES, cli, os_message
+from builder.cli import cli, os_message
+from builder.cli.commands import SUMMARIES
 from builder.cli.progress import choose
 from builder.settings import FlagError
 from tests.conftest import REPOSITORY
