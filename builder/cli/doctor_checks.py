@@ -32,21 +32,14 @@ class Finding(NamedTuple):
     command: str = ""
 
 
-class Sysctls(NamedTuple):
-    """Numbers of /proc/sys; None where the kernel has no such file."""
-
-    max_user_namespaces: int | None = None
-    unprivileged_userns_clone: int | None = None
-    apparmor_restrict_unprivileged_userns: int | None = None
-
-
 class Ids(NamedTuple):
-    """``uids`` and ``gids`` are counts of subordinate ids in /etc/subuid and /etc/subgid; ``programs`` are those of
-    newuidmap and newgidmap that are found."""
+    """``uids`` and ``gids`` are counts of subordinate ids in /etc/subuid and /etc/subgid, ``free`` where a range can
+    begin; ``programs`` are those of newuidmap and newgidmap that are found."""
 
     uids: int = 0
     gids: int = 0
     programs: tuple[str, ...] = ()
+    free: int = 100000
 
 
 class Place(NamedTuple):
@@ -84,7 +77,6 @@ class Facts:
     user: str
     uid: int
     refusal: tuple[str, str] | None
-    sysctls: Sysctls
     ids: Ids
     container: str
     seccomp: bool
@@ -117,23 +109,7 @@ def privileges(facts: Facts) -> Finding:
     message, hint = facts.refusal
     if facts.uid == 0 and facts.container:
         return Finding("privileges", PROBLEM, f"root in {facts.container}, but {message}", "docker run --privileged")
-    found = _closed_namespaces(facts.sysctls) if facts.uid else None
-    if found is not None:
-        return Finding("privileges", PROBLEM, f"{who}: {found[0]}", found[1])
     return Finding("privileges", PROBLEM, f"{who}: {message}", hint)
-
-
-def _closed_namespaces(sysctls: Sysctls) -> tuple[str, str] | None:
-    if sysctls.max_user_namespaces == 0:
-        return "user namespaces are switched off", "sudo sysctl -w user.max_user_namespaces=15000"
-    if sysctls.unprivileged_userns_clone == 0:
-        return "user namespaces are for root only", "sudo sysctl -w kernel.unprivileged_userns_clone=1"
-    if sysctls.apparmor_restrict_unprivileged_userns == 1:
-        return (
-            "AppArmor takes all rights from user namespaces of ordinary users",
-            "sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
-        )
-    return None
 
 
 def subordinate_ids(facts: Facts) -> Finding | None:
@@ -147,7 +123,8 @@ def subordinate_ids(facts: Facts) -> Finding | None:
             "subordinate ids", WARNING, f"without {' and '.join(missing)} {cost}", "sudo apt-get install uidmap"
         )
     if min(facts.ids.uids, facts.ids.gids) < ENOUGH_IDS:
-        command = f"sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {facts.user}"
+        span = f"{facts.ids.free}-{facts.ids.free + ENOUGH_IDS - 1}"
+        command = f"sudo usermod --add-subuids {span} --add-subgids {span} {facts.user}"
         said = f"{facts.ids.uids} in /etc/subuid and {facts.ids.gids} in /etc/subgid, of {ENOUGH_IDS} that images use"
         return Finding("subordinate ids", WARNING, said if facts.ids.uids else f"none: {cost}", command)
     return Finding("subordinate ids", OK, f"{facts.ids.uids} users, {facts.ids.gids} groups")

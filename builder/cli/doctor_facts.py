@@ -10,8 +10,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from builder.cli.doctor_checks import Facts, Ids, Place, Programs, Sysctls
-from builder.sandbox import kernel
+from builder.cli.doctor_checks import Facts, Ids, Place, Programs
+from builder.sandbox import kernel, subids
 from builder.sandbox.detect import OLDEST_KERNEL, has_admin
 from builder.sandbox.detect import refusal as host_refusal
 from builder.sandbox.overlay import describe
@@ -39,11 +39,6 @@ def gather(host: Host, root: str | None, now: float) -> Facts:
         user=user,
         uid=os.geteuid(),
         refusal=refusal,
-        sysctls=Sysctls(
-            _number("user/max_user_namespaces"),
-            _number("kernel/unprivileged_userns_clone"),
-            _number("kernel/apparmor_restrict_unprivileged_userns"),
-        ),
         ids=_ids(user),
         container=_container(host.environ),
         seccomp="Seccomp:\t2" in status,
@@ -65,11 +60,6 @@ def _text(path: str) -> str:
         return ""
 
 
-def _number(name: str) -> int | None:
-    text = _text(f"/proc/sys/{name}").strip()
-    return int(text) if text.isdecimal() else None
-
-
 def _user(environ: Mapping[str, str]) -> str:
     import pwd
 
@@ -80,15 +70,10 @@ def _user(environ: Mapping[str, str]) -> str:
 
 
 def _ids(user: str) -> Ids:
-    found = tuple(name for name in ("newuidmap", "newgidmap") if shutil.which(name))
-    return Ids(_count("/etc/subuid", user), _count("/etc/subgid", user), found)
-
-
-def _count(path: str, user: str) -> int:
-    """Lines are ``user:first:count`` (subuid(5)); the user is a name or a number."""
-    rows = [line.split(":") for line in _text(path).splitlines()]
-    mine = [row for row in rows if len(row) == 3 and row[0] in {user, str(os.geteuid())}]
-    return sum(int(row[2]) for row in mine if row[2].isdecimal())
+    texts = _text("/etc/subuid"), _text("/etc/subgid")
+    uids, gids = (sum(count for _, count in subids.ranges(text, user, os.geteuid())) for text in texts)
+    programs = tuple(name for name in ("newuidmap", "newgidmap") if shutil.which(name))
+    return Ids(uids, gids, programs, free=max(map(subids.free, texts)))
 
 
 def _container(environ: Mapping[str, str]) -> str:
