@@ -14,6 +14,7 @@ from tests.bench.builders import PEERS, Builder, missing, started
 from tests.bench.contexts import Shape
 from tests.bench.figures import document, phase_table, table
 from tests.bench.measure import Bench
+from tests.bench.registry import registry
 from tests.bench.scenarios import SCENARIOS, choose
 
 
@@ -80,9 +81,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     shape = Shape(seed=options.seed, steps=options.steps, big=options.big << 20, many=options.many)
     with tempfile.TemporaryDirectory(prefix="pybuild-bench-", dir=options.directory) as name:
         directory = Path(name)
-        with started(options.found, directory) as builders:
+        with registry(directory / "registry") as shared, started(options.found, directory) as builders:
             machine = {**_machine(builders), "shape": shape._asdict(), "runs": options.runs}
-            bench = Bench(builders, shape, directory, _say)
+            bench = Bench(builders, shared, shape, directory, _say)
             results = [result for scenario in options.scenarios for result in bench.measure(scenario, options.runs)]
     print(table(results))
     if options.phases:

@@ -16,10 +16,10 @@ from typing import NamedTuple, Protocol
 
 from tests.bench.figures import OURS, Sample
 from tests.bench.phases import BACKGROUND, read_events, totals
+from tests.bench.registry import BASES, base_layout
 from tests.support.peers import DOCKER, Docker, dockerd, run
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-BASE = REPOSITORY / "fixtures/images/out/busybox"
 PACKAGES = ("builder", "registry", "layers")
 PEERS = ("buildah", "docker")
 
@@ -28,14 +28,21 @@ class BuildFailed(Exception):
     """With the end of what the builder printed."""
 
 
+class Job(NamedTuple):
+    """``base`` is what FROM shall name; ``push`` the full name that the result shall be pushed to, if it shall."""
+
+    base: str
+    push: str | None = None
+
+
 class Builder(Protocol):
     @property
     def name(self) -> str: ...
     def version(self) -> str: ...
-    def fresh(self) -> None:
-        """An empty store with the base image in it, named ``base``."""
+    def fresh(self, base: str | None) -> None:
+        """An empty store; with the base image of this name in it, named ``base``, unless None."""
 
-    def build(self, context: Path) -> Sample:
+    def build(self, context: Path, job: Job) -> Sample:
         """One timed build. Raises BuildFailed."""
 
     def close(self) -> None: ...
@@ -49,6 +56,11 @@ class Finished(NamedTuple):
     seconds: float
     processor: float
     peak: int
+
+    def then(self, after: "Finished") -> "Finished":
+        """Both, one after the other."""
+        seconds, processor = self.seconds + after.seconds, self.processor + after.processor
+        return Finished(self.started, after.ended, seconds, processor, max(self.peak, after.peak))
 
     def sample(self, phases: Mapping[str, float] | None = None) -> Sample:
         return Sample(self.seconds, self.processor, self.peak, phases or {})
@@ -124,14 +136,18 @@ class Pybuild:
     def version(self) -> str:
         return run(sys.executable, "-m", "builder", "--version", cwd=REPOSITORY).strip()
 
-    def fresh(self) -> None:
+    def fresh(self, base: str | None) -> None:
         self.close()
-        run(sys.executable, "-m", "builder", "load", "--root", self._store, "-t", "base", "-i", BASE, cwd=REPOSITORY)
-        idle(self._store)
+        if base is not None:
+            command = (sys.executable, "-m", "builder", "load", "--root", self._store, "-t", "base")
+            run(*command, "-i", base_layout(base), cwd=REPOSITORY)
+            idle(self._store)
 
-    def build(self, context: Path) -> Sample:
-        command = (sys.executable, "-m", "builder", "build", "--root", self._store, "-t", "bench", "--progress", "json")
-        done = timed((*command, context), self._log, cwd=REPOSITORY, env=self._env)
+    def build(self, context: Path, job: Job) -> Sample:
+        target = ("-t", "bench") if job.push is None else ("-t", job.push, "--push")
+        options = ("--root", self._store, "--progress", "json", "--build-arg", f"BASE={job.base}", *target)
+        command = (sys.executable, "-m", "builder", "build", *options, context)
+        done = timed(command, self._log, cwd=REPOSITORY, env=self._env)
         background = idle(self._store)
         with self._log.open(encoding="utf-8") as lines:
             phases = totals(read_events(lines), done.started, done.ended)
@@ -150,21 +166,34 @@ class Buildah:
         self._directory = directory
         self._stores = (directory / "root", directory / "run")
         self._global = ("buildah", "--root", self._stores[0], "--runroot", self._stores[1])
-        self._base = docker_archive(directory / "base.tar")
+        self._bases = docker_archives(directory)
 
     def version(self) -> str:
         driver = run(*self._global, "info", "--format", "{{.store.GraphDriverName}}").strip()
         return f"{run('buildah', '--version').strip()}, storage driver {driver}"
 
-    def fresh(self) -> None:
+    def fresh(self, base: str | None) -> None:
         self.close()
-        run(*self._global, "pull", f"docker-archive:{self._base}")
+        if base is not None:
+            run(*self._global, "pull", f"docker-archive:{self._bases[base]}")
 
-    def build(self, context: Path) -> Sample:
-        options = ("--runtime", "runc", "--layers", "--pull-never", "--network", "host", "--jobs", "4")
-        done = timed(
-            (*self._global, "bud", *options, "-t", "bench", context), self._directory / "log", cwd=self._directory
+    def build(self, context: Path, job: Job) -> Sample:
+        options = ("--runtime", "runc", "--layers", "--network", "host", "--jobs", "4", "--tls-verify=false")
+        command = (
+            *self._global,
+            "bud",
+            *options,
+            "--build-arg",
+            f"BASE={job.base}",
+            "-t",
+            job.push or "bench",
+            context,
         )
+        log = self._directory / "log"
+        done = timed(command, log, cwd=self._directory)
+        if job.push is not None:
+            push = (*self._global, "push", "--tls-verify=false", job.push)
+            done = done.then(timed(push, log, cwd=self._directory))
         return done.sample()
 
     def close(self) -> None:
@@ -183,38 +212,39 @@ class DockerBuildKit:
     def __init__(self, directory: Path, docker: Docker) -> None:
         self._directory = directory
         self._docker = docker
-        self._base = docker_archive(directory / "base.tar")
+        self._bases = docker_archives(directory)
 
     def version(self) -> str:
         return self._docker.command("version", "--format", "docker {{.Server.Version}}").strip()
 
-    def fresh(self) -> None:
+    def fresh(self, base: str | None) -> None:
         self._docker.command("image", "prune", "--all", "--force")
         self._docker.command("builder", "prune", "--all", "--force")
-        self._docker.command("load", "-i", self._base)
+        if base is not None:
+            self._docker.command("load", "-i", self._bases[base])
 
-    def build(self, context: Path) -> Sample:
-        done = timed(
-            (
-                DOCKER,
-                "-H",
-                self._docker.host,
-                *("build", "--network", "host", "--progress", "plain", "-t", "bench"),
-                context,
-            ),
-            self._directory / "log",
-            cwd=self._directory,
-            env={**os.environ, "DOCKER_BUILDKIT": "1"},
-        )
-        return Sample(done.seconds)
+    def build(self, context: Path, job: Job) -> Sample:
+        client = (DOCKER, "-H", self._docker.host)
+        options = ("--network", "host", "--progress", "plain", "--build-arg", f"BASE={job.base}")
+        seconds = self._timed(*client, "build", *options, "-t", job.push or "bench", context)
+        if job.push is not None:
+            seconds += self._timed(*client, "push", job.push)
+        return Sample(seconds)
+
+    def _timed(self, *command: str | Path) -> float:
+        env = {**os.environ, "DOCKER_BUILDKIT": "1"}
+        return timed(command, self._directory / "log", cwd=self._directory, env=env).seconds
 
     def close(self) -> None:
         """The daemon ends with the context manager that started it."""
 
 
-def docker_archive(path: Path) -> Path:
-    run("skopeo", "copy", f"oci:{BASE}", f"docker-archive:{path}:docker.io/library/base:latest")
-    return path
+def docker_archives(directory: Path) -> Mapping[str, Path]:
+    """The base images as archives of ``docker save``, each named ``base``."""
+    found = {name: directory / f"{name}.tar" for name in BASES}
+    for name, path in found.items():
+        run("skopeo", "copy", f"oci:{base_layout(name)}", f"docker-archive:{path}:docker.io/library/base:latest")
+    return found
 
 
 def missing(peer: str) -> str | None:
@@ -226,13 +256,12 @@ def missing(peer: str) -> str | None:
 @contextmanager
 def started(peers: Sequence[str], directory: Path) -> Iterator[tuple[Builder, ...]]:
     """pybuild and ``peers``, ready; ended and their stores removed afterwards."""
-    run(sys.executable, REPOSITORY / "fixtures/images/make.py", "busybox")
     with ExitStack() as stack:
         builders: list[Builder] = [Pybuild(directory / OURS)]
         if "buildah" in peers:
             builders.append(Buildah(directory / "buildah"))
         if "docker" in peers:
-            docker = stack.enter_context(dockerd(directory / "docker"))
+            docker = stack.enter_context(dockerd(directory / "docker", on_the_network=True))
             builders.append(DockerBuildKit(directory / "docker", docker))
         for builder in builders:
             stack.callback(builder.close)

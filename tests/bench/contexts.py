@@ -11,6 +11,8 @@ CHUNK = 1 << 20
 PACKAGES = 20
 SOURCES_PER_PACKAGE = 20
 FILES_PER_FOLDER = 100
+FROM_BASE = ("ARG BASE=base", "FROM ${BASE}")
+"""The base is ``base`` of the builder's own store, unless a build argument names another."""
 WORDS = (
     *("static", "const", "struct", "return", "buffer", "length", "if", "else", "while", "for", "size_t", "NULL"),
     *("request", "response", "handler", "context", "session", "cache", "key", "value", "error", "index", "queue"),
@@ -25,6 +27,8 @@ class Shape(NamedTuple):
     big: int = 256 << 20
     many: int = 20_000
     stages: int = 4
+    sleep: int = 3
+    """Seconds that each stage of ``parallel`` waits."""
 
 
 def _random(shape: Shape, name: str) -> random.Random:
@@ -35,6 +39,10 @@ def _random(shape: Shape, name: str) -> random.Random:
 def _write(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
+
+
+def _dockerfile(directory: Path, *lines: str) -> None:
+    _write(directory / "Dockerfile", "\n".join(lines).encode() + b"\n")
 
 
 def _settle(directory: Path) -> None:
@@ -60,13 +68,14 @@ def prose(rng: random.Random, size: int) -> bytes:
 
 
 def many_steps(directory: Path, shape: Shape) -> None:
-    lines = ["FROM base", *(f"RUN echo {number} > file{number}" for number in range(shape.steps))]
-    _write(directory / "Dockerfile", "\n".join(lines).encode() + b"\n")
+    lines = [*FROM_BASE, *(f"RUN echo {number} > file{number}" for number in range(shape.steps))]
+    _dockerfile(directory, *lines)
     _settle(directory)
 
 
 APP = """\
-FROM base AS tools
+ARG BASE=base
+FROM ${BASE} AS tools
 RUN mkdir -p /opt/tools && for n in 1 2 3 4 5 6 7 8; do echo "tool $n" > /opt/tools/tool$n; done
 
 FROM tools AS build
@@ -77,7 +86,7 @@ COPY src/ src/
 RUN mkdir -p /out/bin && find src -name '*.c' | sort | xargs cat | gzip -n > /out/bin/service
 RUN for p in src/*; do find $p -type f | sort | xargs sha256sum > /out/$(basename $p).sum; done
 
-FROM base
+FROM ${BASE}
 ENV SERVICE_PORT=8080
 RUN echo 'service:x:1000:1000:service:/srv:/bin/false' >> /etc/passwd
 WORKDIR /srv
@@ -126,7 +135,7 @@ def big(directory: Path, shape: Shape) -> None:
             # Each compressible chunk begins with its number: none is a copy of another.
             chunk = rng.randbytes(size) if start // CHUNK % 2 else start.to_bytes(8, "big") + text
             file.write(chunk[:size])
-    _write(directory / "Dockerfile", b"FROM base\nCOPY big.bin /data/big.bin\n")
+    _dockerfile(directory, *FROM_BASE, "COPY big.bin /data/big.bin")
     _settle(directory)
 
 
@@ -137,16 +146,51 @@ def many(directory: Path, shape: Shape) -> None:
         rng = _random(shape, name)
         # Text by repetition: making 20,000 files word by word would take longer than building with them.
         _write(directory / name, prose(rng, 120) * rng.randrange(1, 40))
-    _write(directory / "Dockerfile", b"FROM base\nCOPY tree /tree\n")
+    _dockerfile(directory, *FROM_BASE, "COPY tree /tree")
     _settle(directory)
 
 
 def parallel(directory: Path, shape: Shape) -> None:
     """Stages that only wait, joined by the last one."""
-    lines = []
+    lines = ["ARG BASE=base"]
     for number in range(shape.stages):
-        lines += [f"FROM base AS stage{number}", f"RUN sleep 1 && echo {number} > /result{number}"]
-    lines.append("FROM base")
+        lines += [f"FROM ${{BASE}} AS stage{number}", f"RUN sleep {shape.sleep} && echo {number} > /result{number}"]
+    lines.append("FROM ${BASE}")
     lines += [f"COPY --from=stage{number} /result{number} /" for number in range(shape.stages)]
-    _write(directory / "Dockerfile", "\n".join(lines).encode() + b"\n")
+    _dockerfile(directory, *lines)
+    _settle(directory)
+
+
+def many_run(directory: Path, shape: Shape) -> None:
+    """The tree of ``many``, seen by two RUNs, the second of which changes ten of its files."""
+    many(directory, shape)
+    change = "for n in 0 1 2 3 4 5 6 7 8 9; do echo changed >> /tree/module0000/file00$n.js; done"
+    _dockerfile(directory, *FROM_BASE, "COPY tree /tree", "RUN true", f"RUN {change}")
+    _settle(directory)
+
+
+def pull(directory: Path, shape: Shape) -> None:
+    """One RUN over a base that has to be fetched."""
+    _dockerfile(directory, *FROM_BASE, "RUN true")
+    _settle(directory)
+
+
+def apt(directory: Path, shape: Shape) -> None:
+    """A compiler and an interpreter out of Debian's packages."""
+    install = "apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev python3"
+    _dockerfile(directory, *FROM_BASE, f"RUN {install} && rm -rf /var/lib/apt/lists/*")
+    _settle(directory)
+
+
+def chain(directory: Path, length: int) -> None:
+    """Steps that only say something about the image."""
+    _dockerfile(directory, *FROM_BASE, *(f"LABEL l{number}={number}" for number in range(length)))
+    _settle(directory)
+
+
+def files(directory: Path, number: int) -> None:
+    """So many small files in folders of a hundred."""
+    for index in range(number):
+        _write(directory / f"tree/{index // 10_000}/{index // FILES_PER_FOLDER}/{index}", b"%d\n" % index)
+    _dockerfile(directory, *FROM_BASE, "COPY tree /tree")
     _settle(directory)

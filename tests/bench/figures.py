@@ -16,6 +16,8 @@ class Sample(NamedTuple):
     processor: float | None = None
     peak: int | None = None
     phases: Mapping[str, float] = {}
+    pushed: int | None = None
+    """Compressed bytes of the layers that the build added, if it was pushed."""
 
 
 class Result(NamedTuple):
@@ -55,10 +57,11 @@ def _ours(results: Sequence[Result], scenario: str) -> Result | None:
 def _row(result: Result, ours: Result | None) -> tuple[str, ...]:
     values = seconds(result)
     if values is None:
-        return (result.scenario, result.builder, "failed", "", "", "", "")
+        return (result.scenario, result.builder, "failed", "", "", "", "", "")
     quotient = ratio(ours, result) if result.builder != OURS else None
     processor = spread([sample.processor for sample in result.samples if sample.processor is not None])
     peaks = [sample.peak for sample in result.samples if sample.peak is not None]
+    sizes = [sample.pushed for sample in result.samples if sample.pushed is not None]
     return (
         result.scenario,
         result.builder,
@@ -67,10 +70,11 @@ def _row(result: Result, ours: Result | None) -> tuple[str, ...]:
         f"{quotient:.3f}" if quotient is not None else "",
         f"{processor.median:.3f}" if processor is not None else "",
         f"{max(peaks) / (1 << 20):.0f}" if peaks else "",
+        f"{max(sizes) / (1 << 20):.1f}" if sizes else "",
     )
 
 
-HEADINGS = ("scenario", "builder", "median s", "min-max s", "pybuild/peer", "CPU s", "peak MiB")
+HEADINGS = ("scenario", "builder", "median s", "min-max s", "pybuild/peer", "CPU s", "peak MiB", "pushed MiB")
 _LEFT = 2
 """Columns of text; those of numbers stand to the right."""
 
@@ -124,6 +128,7 @@ def document(results: Sequence[Result], machine: Mapping[str, Any]) -> dict[str,
                 "ratio": ratio(_ours(results, result.scenario), result) if result.builder != OURS else None,
                 "processor": [sample.processor for sample in result.samples],
                 "peak": max((sample.peak for sample in result.samples if sample.peak is not None), default=None),
+                "pushed": max((sample.pushed for sample in result.samples if sample.pushed is not None), default=None),
                 "phases": phase_medians(result),
                 "problem": result.problem,
             }

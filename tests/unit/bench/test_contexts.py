@@ -13,7 +13,16 @@ from tests.bench.contexts import Shape
 from tests.bench.scenarios import SCENARIOS, choose
 
 SMALL = Shape(steps=5, big=5 << 20, many=250)
-MAKERS = [contexts.many_steps, contexts.app, contexts.big, contexts.many, contexts.parallel]
+MAKERS = [
+    contexts.many_steps,
+    contexts.app,
+    contexts.big,
+    contexts.many,
+    contexts.parallel,
+    contexts.many_run,
+    contexts.pull,
+    contexts.apt,
+]
 Maker = Callable[[Path, Shape], None]
 
 

@@ -41,14 +41,14 @@ def test_ratio_is_ours_by_theirs() -> None:
 def test_table() -> None:
     results = [
         Result("app", "pybuild", (Sample(0.5, 0.4, 30 << 20), Sample(0.7, 0.6, 32 << 20), Sample(0.6, 0.5, 31 << 20))),
-        result("docker", 1.2),
+        Result("app", "docker", (Sample(1.2, pushed=3 << 19),)),
         Result("big", "pybuild", (), "exit code 1"),
         result("docker", 3.0, scenario="big"),
     ]
     assert table(results).splitlines() == [
-        "scenario  builder  median s    min-max s  pybuild/peer  CPU s  peak MiB",
+        "scenario  builder  median s    min-max s  pybuild/peer  CPU s  peak MiB  pushed MiB",
         "app       pybuild     0.600  0.500-0.700                0.500        32",
-        "app       docker      1.200  1.200-1.200         0.500",
+        "app       docker      1.200  1.200-1.200         0.500                           1.5",
         "big       pybuild    failed",
         "big       docker      3.000  3.000-3.000",
     ]
