@@ -48,7 +48,7 @@ def test_table() -> None:
     assert table(results).splitlines() == [
         "scenario  builder  median s    min-max s  pybuild/peer  CPU s  peak MiB  pushed MiB",
         "app       pybuild     0.600  0.500-0.700                0.500        32",
-        "app       docker      1.200  1.200-1.200         0.500                           1.5",
+        "app       docker      1.200  1.200-1.200         0.500                          1.5",
         "big       pybuild    failed",
         "big       docker      3.000  3.000-3.000",
     ]
