@@ -1,0 +1,1 @@
+"""Fuzzing what reads text that anybody may have written: ``tox -e fuzz -- TARGET SECONDS``."""
