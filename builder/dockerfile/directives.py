@@ -76,7 +76,9 @@ def _validate_check(value: str, span: Span) -> None:
                 hint="the options are skip=, error= and experimental=, separated by ;",
             )
         if name.strip(SPACE) == "error" and setting.strip(SPACE) not in _TRUE_FALSE:
-            raise ParseError(f"error={setting.strip(SPACE)} is neither true nor false", span=span)
+            raise ParseError(
+                f"error={setting.strip(SPACE)} is neither true nor false", span=span, hint="write error=true"
+            )
 
 
 def require_builtin_syntax(source: str, directives: tuple[Directive, ...], path: str) -> None:

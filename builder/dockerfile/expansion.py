@@ -17,13 +17,20 @@ MAX_SUBSTITUTED = 1 << 20
 passes no variable longer than 128 KiB to a program."""
 
 
-class WordError(ValueError):
-    """A word that cannot be expanded. ``position`` is where in the word, in characters."""
+_CLOSE_QUOTE = "close the quote, or write a backslash before it (the file's escape character)"
+_CLOSE_BRACE = "write ${name}; a blank inside of it needs quotes, and a $ that is only text a backslash"
+_MODIFIERS = "there are :- - :+ + :? ? # ## % %% / and //; anything else is the shell's business, in a RUN"
+_PATTERN = "only * and ? are special, and a backslash makes a character literal"
 
-    def __init__(self, message: str, position: int) -> None:
+
+class WordError(ValueError):
+    """A word that cannot be expanded. ``position`` is where in the word, in characters; ``hint`` is what to do."""
+
+    def __init__(self, message: str, position: int, hint: str) -> None:
         super().__init__(message)
         self.message = message
         self.position = position
+        self.hint = hint
 
 
 class Mode(NamedTuple):
@@ -120,7 +127,7 @@ class Expander:
             if words is not None:
                 words.add_raw(escaped)
         if stop != _END:
-            raise WordError(f"nothing closes it: a {stop} is missing", start)
+            raise WordError(f"nothing closes it: a {stop} is missing", start, f"write the {stop}")
         return "".join(out)
 
     def _special(self, char: str, keep_escapes: bool) -> str | None:
@@ -150,7 +157,7 @@ class Expander:
         start = self.at
         end = self.text.find("'", start + 1)
         if end < 0:
-            raise WordError("a single quote is not closed", start)
+            raise WordError("a single quote is not closed", start, _CLOSE_QUOTE)
         self.at = end + 1
         return self.text[start : end + 1] if self.mode.keep_quotes else self.text[start + 1 : end]
 
@@ -161,7 +168,7 @@ class Expander:
         out = [quote]
         while (char := self._peek()) != '"':
             if char == "":
-                raise WordError("a double quote is not closed", start)
+                raise WordError("a double quote is not closed", start, _CLOSE_QUOTE)
             if char == "$":
                 out.append(self._dollar())
                 continue
@@ -217,7 +224,11 @@ class Expander:
         self.at += 1
         self.depth += 1
         if self.depth > _MAX_DEPTH:
-            raise WordError(f"substitutions are nested more than {_MAX_DEPTH} deep", start)
+            raise WordError(
+                f"substitutions are nested more than {_MAX_DEPTH} deep",
+                start,
+                "give the inner ones an ARG of their own",
+            )
         result = self._braces(start)
         self.depth -= 1
         return result
@@ -226,9 +237,11 @@ class Expander:
         """The rest of ``${...}`` after the brace."""
         first = self._peek()
         if first == "":
-            raise WordError("a substitution is not closed: a } is missing", start)
+            raise WordError("a substitution is not closed: a } is missing", start, _CLOSE_BRACE)
         if first in "{}:":
-            raise WordError("bad substitution: ${ must be followed by a name", start)
+            raise WordError(
+                "bad substitution: ${ must be followed by a name", start, "write ${name}, or \\${ for the text"
+            )
         name = self._name()
         char = self._next()
         match char:
@@ -245,11 +258,12 @@ class Expander:
                 return self._default(name, ":" + self._next(), start)
             case "-" | "+" | "?":
                 return self._default(name, char, start)
-            case "":
-                raise WordError("a substitution is not closed: a } is missing", start)
+            case "" | " " | "\t" | "\n" | "\r":
+                raise WordError("a substitution is not closed: a } is missing", start, _CLOSE_BRACE)
             case _:
                 mark = char + self._peek() if char == ":" else char
-                raise WordError(f"the modifier {mark} is not supported in a substitution", start)
+                mark = name if name in _SPECIAL_NAMES else mark
+                raise WordError(f"the modifier {mark} is not supported in a substitution", start, _MODIFIERS)
 
     def _operand(self, stop: str, keep_escapes: bool, start: int) -> str:
         try:
@@ -257,7 +271,8 @@ class Expander:
         except WordError:
             if self.at < len(self.text):
                 raise
-            raise WordError(f"a substitution is not closed: a {stop} is missing", start) from None
+            hint = _CLOSE_BRACE if stop == "}" else "write ${name/pattern/replacement}"
+            raise WordError(f"a substitution is not closed: a {stop} is missing", start, hint) from None
 
     def _default(self, name: str, mark: str, start: int) -> str:
         operand = self._operand("}", False, start)
@@ -272,7 +287,9 @@ class Expander:
         if mark[-1] == "-":
             return operand
         stock = "must be set" if value is None else "must not be empty"
-        raise WordError(f"{name}: {operand or stock}", start)
+        raise WordError(
+            f"{name}: {operand or stock}", start, f"set it: --build-arg {name}=VALUE, with an ARG {name} above"
+        )
 
     def _trim(self, name: str, mark: str, start: int) -> str:
         pattern = self._operand("}", True, start)
@@ -308,8 +325,10 @@ class Expander:
         try:
             return globs.tokens(pattern)
         except ValueError as error:
-            raise WordError(f"the pattern {pattern} is malformed: {error}", start) from None
+            raise WordError(f"the pattern {pattern} is malformed: {error}", start, _PATTERN) from None
 
 
 def _too_long(start: int) -> WordError:
-    return WordError(f"its variables expand to more than {MAX_SUBSTITUTED} characters", start)
+    return WordError(
+        f"its variables expand to more than {MAX_SUBSTITUTED} characters", start, "a value that long belongs in a file"
+    )

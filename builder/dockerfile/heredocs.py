@@ -57,7 +57,7 @@ def find_heredocs(text: str, escape: str, span: Span) -> tuple[HeredocMark, ...]
         try:
             mark = parse_mark(word)
         except WordError as error:
-            raise ParseError(f"the heredoc {word} is malformed: {error.message}", span=span) from None
+            raise ParseError(f"the heredoc {word} is malformed: {error.message}", span=span, hint=error.hint) from None
         if mark is not None:
             marks.append(mark)
     return tuple(marks)

@@ -130,7 +130,7 @@ def _rules(text: bytes, path: str) -> Iterator[Rule]:
             continue
         try:
             if len(raw) >= _MAX_LINE:
-                raise PatternError(f"the line has {len(raw)} bytes, the limit is {_MAX_LINE - 1}")
+                raise PatternError(f"the line has {len(raw)} bytes, the limit is {_MAX_LINE - 1}", "use wildcards")
             rule = _rule(line, path, number)
         except PatternError as error:
             raise ParseError(f"{path}: {error.message}", span=Span(path, number, number), hint=error.hint) from None

@@ -158,7 +158,7 @@ def _set(pattern: str, at: int) -> tuple[str, int]:
         if pattern.startswith("-", at):
             high, at = _set_member(pattern, at + 1)
         if high < low:
-            raise PatternError(f"the range {low}-{high} in the pattern {pattern} is empty")
+            raise PatternError(f"the range {low}-{high} in the pattern {pattern} is empty", f"write {high}-{low}")
         ranges.append(f"{re.escape(low)}-{re.escape(high)}")
     return f"[{'^' if negated else ''}{''.join(ranges)}]", at + 1
 

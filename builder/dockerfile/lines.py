@@ -174,7 +174,9 @@ class _Reader:
             raise ParseError(
                 f"{self.path} holds a NUL byte",
                 span=Span(self.path, number, number),
-                hint="is it UTF-16? a Dockerfile is UTF-8 text" if source[:2] in (b"\xff\xfe", b"\xfe\xff") else None,
+                hint="is it UTF-16? a Dockerfile is UTF-8 text"
+                if source[:2] in (b"\xff\xfe", b"\xfe\xff")
+                else "a Dockerfile is text: is this another file?",
             )
         lines = source.split(b"\n")
         for number, content in enumerate(lines, 1):
@@ -242,7 +244,7 @@ class _Reader:
         stripped = text.strip(SPACE)
         span = Span(self.path, first + 1, last + 1)
         if stripped == "":
-            raise ParseError("a continuation that continues no instruction", span=span)
+            raise ParseError("a continuation that continues no instruction", span=span, hint="remove the line")
         if first < hole - 1 <= last:
             self.warnings.append(
                 (f"an empty line inside a continued {first_word(stripped).upper()}", Span(self.path, hole, hole))

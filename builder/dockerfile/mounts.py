@@ -32,7 +32,7 @@ def _quoted(text: str) -> tuple[str, str, str]:
     while True:
         end = text.find('"', at)
         if end < 0:
-            raise MountError(f"a double quote is not closed in {text}")
+            raise MountError(f"a double quote is not closed in {text}", "close it, or leave both out")
         out.append(text[at:end])
         if text.startswith('""', end):
             out.append('"')

@@ -29,6 +29,7 @@ from builder.errors import BuildError, ParseError, Span
 Warnings = list[tuple[str, Span]]
 
 _LIST_FORMS = frozenset(("ADD", "CMD", "COPY", "ENTRYPOINT", "RUN", "SHELL", "VOLUME"))
+_REBUILD = "build the base image again: its ONBUILD triggers are not what a Dockerfile can write"
 _NO_TRIGGERS = frozenset(("FROM", "MAINTAINER", "ONBUILD"))
 
 
@@ -73,10 +74,10 @@ def parse_trigger(text: str, span: Span, escape: str) -> Instruction:
     try:
         lines = logical_lines(text.encode(errors="surrogatepass"), span.path, escape=escape)
         if len(lines.lines) != 1:
-            raise ParseError("it is not one instruction")
+            raise ParseError("it is not one instruction", hint=_REBUILD)
         parsed = _instruction(statement(lines.lines[0], lines.escape), [])
         if isinstance(parsed, From | Maintainer | Onbuild):
-            raise ParseError(f"{lines.lines[0].keyword} cannot be a trigger")
+            raise ParseError(f"{lines.lines[0].keyword} cannot be a trigger", hint=_REBUILD)
     except BuildError as error:
         shown = text if len(text) <= 60 else text[:60] + "..."
         raise ParseError(
@@ -99,9 +100,13 @@ def _instruction(of: Statement, warnings: Warnings) -> Instruction | From:
     return build(of, warnings)
 
 
-def _instruction_hint(keyword: str) -> str | None:
+def _instruction_hint(keyword: str) -> str:
     near = nearest(keyword, _BUILDERS)
-    return f"did you mean {near}?" if near else None
+    return (
+        f"did you mean {near}?"
+        if near
+        else f"a line that goes on ends in a backslash; there are {', '.join(_BUILDERS)}"
+    )
 
 
 def _from(of: Statement, warnings: Warnings) -> From:

@@ -89,7 +89,11 @@ def healthcheck(of: Statement, warnings: list[tuple[str, Span]]) -> HealthcheckI
     words = of.listed(argument) if argument else ()
     if kind.upper() == "NONE":
         if words != ():
-            raise of.error("HEALTHCHECK NONE takes no arguments", word=Word(argument, len(of.rest) - len(argument)))
+            raise of.error(
+                "HEALTHCHECK NONE takes no arguments",
+                word=Word(argument, len(of.rest) - len(argument)),
+                hint="write HEALTHCHECK CMD command, or NONE alone",
+            )
         if of.flag_words:
             warnings.append(("the flags of HEALTHCHECK NONE have no effect", of.line.span))
         return HealthcheckInstruction(of.line.span, of.line.text, ("NONE",))

@@ -92,7 +92,9 @@ def _from_context(ref: ImageRef, context: NamedContext, store: "Store") -> Base:
         )
     image = store.image(str(loaded[0].id))
     if image is None:
-        raise PlanError(f"{what}: image {loaded[0].id} was removed while it was read", span=ref.span)
+        raise PlanError(
+            f"{what}: image {loaded[0].id} was removed while it was read", span=ref.span, hint="build again"
+        )
     return Base(_location(context), ImageConfig.parse(image.config), image.rootfs, image.clamps)
 
 

@@ -6,6 +6,9 @@ from typing import NamedTuple
 from builder.dockerfile.words import WordError, expand, expand_heredoc, expand_to_words
 from builder.errors import PlanError, Span
 
+_LONGEST = 80
+"""Characters of a word shown in a message."""
+
 
 class Expander(NamedTuple):
     """``values`` are frozen at the start of an instruction: ``ENV a=1 b=$a`` sees the old ``a``."""
@@ -36,4 +39,5 @@ class Expander(NamedTuple):
             raise self._failed(body.strip().partition("\n")[0], error) from error
 
     def _failed(self, text: str, error: WordError) -> PlanError:
-        return PlanError(f'failed to process "{text}": {error}', span=self.span)
+        shown = text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
+        return PlanError(f'failed to process "{shown}": {error}', span=self.span, hint=error.hint)

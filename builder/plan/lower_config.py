@@ -80,7 +80,11 @@ def data(state: StageState, instruction: Data, scope: Scope) -> StageState:
         case Volume():
             paths = tuple(expander.word(path) for path in instruction.paths)
             if "" in paths:
-                raise PlanError("VOLUME specified can not be an empty string", span=instruction.span)
+                raise PlanError(
+                    "VOLUME specified can not be an empty string",
+                    span=instruction.span,
+                    hint="give a path; is a variable unset?",
+                )
             config = replace(config, volumes=tuple(dict.fromkeys((*config.volumes, *paths))))
             text = f"VOLUME {gotext.words(paths)}"
         case Maintainer(name=name):

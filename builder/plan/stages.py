@@ -17,6 +17,9 @@ MAIN = "context"
 """Name of the build context's LocalOp; named contexts have their own."""
 
 
+_IMAGE_HINT = "write [host[:port]/]name[:tag][@digest] in small letters; is a variable unset?"
+
+
 class StageRef(NamedTuple):
     number: int
 
@@ -46,7 +49,9 @@ class ImageRef(NamedTuple):
         try:
             return str(Reference.parse(self.name).tagged())
         except PybuildError as error:
-            raise PlanError(f'failed to parse stage name "{self.name}": {error}', span=self.span) from error
+            raise PlanError(
+                f'failed to parse stage name "{self.name}": {error}', span=self.span, hint=error.hint or _IMAGE_HINT
+            ) from error
 
     @property
     def key(self) -> str:
@@ -188,7 +193,9 @@ def _stage_platform(stage: Stage, expander: Expander) -> Platform | None:
     try:
         return Platform.parse(value)
     except ValueError as error:
-        raise PlanError(f"failed to parse platform {text}: {error}", span=stage.base.span) from error
+        raise PlanError(
+            f"failed to parse platform {text}: {error}", span=stage.base.span, hint="write linux/amd64, or linux/arm/v7"
+        ) from error
 
 
 def _target(wanted: str | None, names: Mapping[str, int], frames: list[Frame]) -> int:

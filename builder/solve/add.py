@@ -245,7 +245,9 @@ class _Unpacking:
         target = join(join(self._top, resolve(self._inside, head)), name)
         file = self._pending.lookup(target)
         if file is None or file.kind is Kind.DIRECTORY or target == entry.path:
-            raise CannotPlace(f"{show(entry.path)} is a hard link to {show(target)}, which is not there")
+            raise CannotPlace(
+                f"{show(entry.path)} is a hard link to {show(target)}, which is not there", hint="pack the archive anew"
+            )
         if not self._pending.has(target):
             if file.kind is Kind.FILE and file.source is None:
                 raise CannotPlace(

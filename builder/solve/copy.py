@@ -295,7 +295,10 @@ def placed_entries(
     directories = list(chain(dest, above, new))
     there = dest.lookup(where.path)
     if where.inside and there is not None and there.kind is not Kind.DIRECTORY:
-        raise CannotPlace(f"cannot copy into {show(where.path)}: it is a {_noun(there)}, not a directory")
+        raise CannotPlace(
+            f"cannot copy into {show(where.path)}: it is a {_noun(there)}, not a directory",
+            hint="leave out the slash at the end to replace it",
+        )
     parent = directories[-1] if directories else dest.lookup(b"")
     plan = _plan(selection, where, there, new.make(where.path, parent), now_ns)
     metadata = Metadata(owner, mode, op.keep_owner)

@@ -52,7 +52,7 @@ def find_owner(spec: str, tree: Tree) -> Owner:
         passwd, group = (_accounts(tree, path) for path in _ACCOUNTS)
         return owner(spec, passwd, group)
     except UserError as error:
-        raise PybuildError(str(error), code="unknown-user") from error
+        raise PybuildError(str(error), hint="give a smaller number, or a name", code="unknown-user") from error
 
 
 def can_find(spec: str, tree: Tree) -> bool:
@@ -69,7 +69,7 @@ def _accounts(tree: Tree, path: bytes) -> bytes:
     try:
         return read_file(tree, resolve(tree, path), MAX_ACCOUNTS) or b""
     except ValueError as error:
-        raise PybuildError(str(error), code="unknown-user") from error
+        raise PybuildError(str(error), hint="give a smaller number, or a name", code="unknown-user") from error
 
 
 def destination(dest: str, tree: Tree) -> bytes:

@@ -15,6 +15,8 @@ from layers.workspace import Workspace
 TAIL = 64 << 10
 """Bytes of a step's output kept for its error message."""
 
+_START = "the program must be in the image so far, and executable; the shell form needs SHELL's program (/bin/sh)"
+
 MAX_ACCOUNTS = 10 << 20
 """A passwd or group file larger than this is refused, as BuildKit refuses it (reference part L)."""
 
@@ -111,10 +113,12 @@ def run_step(op: RunOp, span: Span | None, workspace: Workspace, tree: Tree, aro
                 f"USER of this step: {error}", span=span, hint="create the user in an earlier RUN, or give a number"
             ) from error
         except ValueError as error:
-            raise StepFailed(f"USER of this step: {error}", span=span) from error
+            raise StepFailed(f"USER of this step: {error}", span=span, hint="give numbers: USER 1000:1000") from error
         outcome = around.runner.run(spec, collect)
         if outcome.error is not None:
-            raise StepFailed(f'process "{command_text(op)}" could not be started: {outcome.error}', span=span)
+            raise StepFailed(
+                f'process "{command_text(op)}" could not be started: {outcome.error}', span=span, hint=_START
+            )
         if outcome.exit_code != 0:
             raise failure(op, span, outcome.exit_code, outcome.signal, tail.value())
         return workspace.commit()

@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 
+from builder.cli.errors import describe
+from builder.cli.session import Session
 from builder.dockerfile.parse import parse
 from builder.errors import BuildError, Span
 from tests.conftest import FIXTURES
+from tests.support.planning import plan
 
 ACCEPTED = sorted((FIXTURES / "dockerfiles").iterdir())
 REJECTED = sorted((FIXTURES / "rejected").iterdir())
@@ -37,14 +40,16 @@ def tree(source: bytes) -> str:
     return json.dumps(plain(parsed._replace(source="")), indent=1, ensure_ascii=False) + "\n"
 
 
-def shown(error: BuildError) -> str:
-    span = error.span
-    assert span is not None, "an error of a Dockerfile says where"
-    assert span.path == "Dockerfile"
-    lines = str(span.first_line) if span.last_line == span.first_line else f"{span.first_line}-{span.last_line}"
-    place = f"{lines}:{span.column + 1}+{span.width}" if span.width else lines
-    hint = f"hint: {error.hint}\n" if error.hint else ""
-    return f"{error.code}: {error.message}\nat Dockerfile:{place}\n{hint}"
+def refusal(source: bytes) -> str:
+    """What the command line shows for a file that cannot be parsed or planned."""
+    with pytest.raises(BuildError) as caught:
+        plan(source)
+    error = caught.value
+    assert error.span is not None, "an error of a Dockerfile says where"
+    assert error.span.path == "Dockerfile"
+    session = Session()
+    session.sources["Dockerfile"] = source
+    return describe(error, session) + "\n"
 
 
 def compare(path: Path, found: str, update: bool) -> None:
@@ -61,9 +66,24 @@ def test_accepted(case: Path, update_golden: bool) -> None:
 
 @pytest.mark.parametrize("case", REJECTED, ids=lambda case: case.name)
 def test_rejected(case: Path, update_golden: bool) -> None:
-    with pytest.raises(BuildError) as caught:
-        parse((case / "Dockerfile").read_bytes(), "Dockerfile")
-    compare(case / "error.txt", shown(caught.value), update_golden)
+    compare(case / "error.txt", refusal((case / "Dockerfile").read_bytes()), update_golden)
+
+
+@pytest.mark.parametrize("case", REJECTED, ids=lambda case: case.name)
+def test_a_rejection_says_where_what_and_what_to_do(case: Path) -> None:
+    """File, line, caret, cause and advice, in this order; only an empty file has no line to show."""
+    lines = (case / "error.txt").read_text(encoding="utf-8").splitlines()
+    place, number = lines[0].split(":")
+    assert place == "Dockerfile"
+    hint = next(at for at, line in enumerate(lines) if line.startswith("hint: "))
+    cause = next(at for at, line in enumerate(lines) if line.startswith("error: "))
+    excerpt = lines[1:cause]
+    assert cause < hint
+    assert all(len(lines[at].partition(": ")[2]) > 5 for at in (cause, hint))
+    if (case / "Dockerfile").read_bytes():
+        marked = next(at for at, line in enumerate(excerpt) if line.startswith(">"))
+        assert excerpt[marked].split()[1] == number
+        assert set(excerpt[marked + 1].partition("|")[2].strip()) == {"^"}
 
 
 def test_every_folder_is_complete() -> None:
