@@ -15,6 +15,7 @@ from builder.output.assemble import assemble
 from builder.output.export import Exporter, Reporter, open_exporter
 from builder.plan.bases import resolve
 from builder.plan.context import NOTHING_KNOWN, Context, open_context
+from builder.plan.fetching import Fetcher
 from builder.plan.graph import ImageOp, LocalOp, MergeOp, Node, NodeId, Plan, ScratchOp, StepResult
 from builder.plan.keys import is_step
 from builder.plan.lower import lower
@@ -100,6 +101,7 @@ def _prepare(bench: _Bench) -> _Prepared:
     request, store, emit, clock, registries = bench
     dockerfile = parse(request.dockerfile_text, request.dockerfile_path)
     bench.phase("resolve", True)
+    store.supply.connect(Fetcher(store, registries if request.pull != "never" else None))
     images = Images(store, registries, request.platform, Reports(emit, clock), request.pull)
     plan = lower(dockerfile, resolve(dockerfile, request, store, images), request)
     bench.phase("resolve", False)
@@ -186,7 +188,7 @@ def build(
         try:
             host = functools.partial(_host_files, request)
             context = StepContext(store, runner.get, host, prepared.contexts, emit, clock)
-            control = _control(request, cancelled, runner)
+            control = _control(request, cancelled, runner, store)
             results = solve(prepared.plan, prepared.known, context, exporter, control)
             runner.close()
             result = _finish(bench, prepared.plan, results, exporter)
@@ -219,8 +221,12 @@ def _finished(
     return BuildFinished(now, result.image_id, digest, result.names, seconds, cached, len(steps))
 
 
-def _control(request: BuildRequest, cancelled: threading.Event, runner: _Runner) -> "Control":
-    return Control(request.jobs or max(4, 2 * (os.cpu_count() or 1)), cancelled, runner.stop)
+def _control(request: BuildRequest, cancelled: threading.Event, runner: _Runner, store: Store) -> "Control":
+    def stop() -> None:
+        store.supply.stop.set()
+        runner.stop()
+
+    return Control(request.jobs or max(4, 2 * (os.cpu_count() or 1)), cancelled, stop)
 
 
 def _host_files(request: BuildRequest) -> "HostFiles":

@@ -8,10 +8,13 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import TracebackType
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from layers.digest import BlobDigest, Digest
 from layers.errors import IntegrityError, NotInStore
+
+if TYPE_CHECKING:
+    from layers.partial import Partial
 
 CHUNK = 1 << 20
 
@@ -107,6 +110,10 @@ class BlobWriter:
             os.unlink(self._path)
 
 
+Fetch = Callable[[BlobDigest, int], None]
+"""Puts a blob of that many bytes where it belongs, or raises."""
+
+
 class Blobs:
     """The blobs of one store. ``gate`` opens the moment in which looking and holding belong together."""
 
@@ -116,6 +123,12 @@ class Blobs:
         self._root = root
         self._holder = holder
         self._gate = gate
+        self._partial = os.path.join(os.path.dirname(os.path.abspath(root)), "partial")
+        self._fetch: Fetch | None = None
+
+    def fetch_with(self, fetch: Fetch) -> None:
+        """Who is asked for blobs that are to be read and are not there."""
+        self._fetch = fetch
 
     def path(self, digest: BlobDigest) -> str:
         """Where a blob is; for the store's own housekeeping, never for reading."""
@@ -137,12 +150,21 @@ class Blobs:
             raise _missing(digest) from None
 
     def open(self, digest: BlobDigest, size: int | None = None) -> BlobReader:
-        """``size``, when given, is verified too. Raises NotInStore."""
+        """``size``, when given, is verified too; then a blob that is not there is fetched, if it is known where from.
+
+        Raises NotInStore, and what fetching fails with.
+        """
         try:
-            descriptor = os.open(self.path(digest), os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = self._open(digest)
         except FileNotFoundError:
-            raise _missing(digest) from None
+            if self._fetch is None or size is None:
+                raise _missing(digest) from None
+            self._fetch(digest, size)
+            descriptor = self._open(digest)
         return BlobReader(descriptor, digest, size)
+
+    def _open(self, digest: BlobDigest) -> int:
+        return os.open(self.path(digest), os.O_RDONLY | os.O_CLOEXEC)
 
     @contextmanager
     def writer(self) -> Iterator[BlobWriter]:
@@ -152,6 +174,18 @@ class Blobs:
             yield writer
         finally:
             writer.close()
+
+    def partial(self, digest: BlobDigest, check: Callable[[], None]) -> "AbstractContextManager[Partial | None]":
+        """What is there of a blob that is being fetched, locked; None once all of it is. See ``layers.partial``."""
+        from layers.partial import open_partial
+
+        return open_partial(self, self._partial, digest, check)
+
+    def sweep(self) -> int:
+        """Removes parts of blobs that nobody is fetching; returns the bytes freed."""
+        from layers.partial import sweep_partial
+
+        return sweep_partial(self._partial)
 
     def put(
         self,

@@ -12,7 +12,6 @@ from layers.buildrecords import ImageTable, StepTable
 from layers.digest import LayerId, Rootfs
 from layers.errors import IntegrityError, NotInStore
 from layers.leases import held, remove_tree
-from layers.pullrecords import OriginTable
 from layers.storecontext import StoreContext
 
 RECENT_SECONDS = 7 * 24 * 3600
@@ -71,7 +70,8 @@ class Collector:
             blobs = self._take_blobs()
         if everything:
             context.files.clear()
-        return PruneReport(gone, len(blobs), steps, images, _remove(trash) + _remove(blobs))
+        freed = _remove(trash) + _remove(blobs) + context.blobs.sweep()
+        return PruneReport(gone, len(blobs), steps, images, freed)
 
     def _forget(self, *, everything: bool) -> None:
         context = self._context
@@ -89,7 +89,8 @@ class Collector:
         places = context.layers.places()
         self._delete_layers(set(places) - _closure(roots, places))
         context.layers.forget_blobs_of_nobody()
-        OriginTable(context.database).forget_lost()
+        context.supply.claims.forget_lost()
+        context.supply.origins.forget_lost()
 
     def _delete_layers(self, gone: set[LayerId]) -> None:
         """With every layer, step and image that stands on them. In a transaction of the caller."""
@@ -144,6 +145,9 @@ class Collector:
                 if layer not in places
             ]
             faults += [f"layer {layer} has no bytes" for layer in sorted(context.layers.without_bytes())]
+            faults += [
+                f"layer {layer} has no bytes, and no known origin" for layer in sorted(context.layers.out_of_reach())
+            ]
             faults += _missing("snapshot", context.snapshots, snapshots)
             faults += _missing("index", context.indexes, indexes)
             faults += [f"blob {digest} is not there" for digest in sorted(lost)]

@@ -1,20 +1,24 @@
-"""Layers as something to look into: snapshots unpacked from blobs, indexes made from blobs, and views of both."""
+"""Layers as something to look into: snapshots unpacked from blobs, indexes made from blobs, and views of both.
+
+Blobs that were left at a registry are fetched here, all that are needed at once: a layer is unpacked while those above
+it are still on their way.
+"""
 
 import threading
 from typing import TYPE_CHECKING
 
-from layers.blobs import Progress
 from layers.digest import DiffId, LayerId, Rootfs
 from layers.errors import NotInStore
 from layers.index import Index
 from layers.leases import remove_tree
-from layers.records import BlobRecord, LayerRecord
+from layers.records import LayerRecord
 from layers.storecontext import StoreContext
 from layers.tarstream import TarStream
 from layers.view import LayerFiles, Stack
 from layers.workspace import Workspace, make_root
 
 if TYPE_CHECKING:
+    from layers.downloads import Listener
     from layers.snapshots import Snapshot
 
 
@@ -28,17 +32,29 @@ class Materialiser:
         self._snapshots: dict[LayerId, Snapshot] = {}
         """Of layers whose directory is there: held by the lease, they stay as they are while the store is open."""
 
-    def workspace(self, rootfs: Rootfs, progress: Progress | None = None) -> Workspace:
+    def workspace(self, rootfs: Rootfs, listener: "Listener | None" = None) -> Workspace:
         self._context.hold(rootfs)
+        self._begin(rootfs, True, listener)
         for layer in rootfs:
-            self.snapshot(layer, progress)
+            self.snapshot(layer, listener)
         return Workspace(self._context, rootfs)
 
-    def tree(self, rootfs: Rootfs, *, contents: bool, progress: Progress | None = None) -> Stack:
+    def tree(self, rootfs: Rootfs, *, contents: bool, listener: "Listener | None" = None) -> Stack:
         self._context.hold(rootfs)
-        return Stack([self._files(layer, contents=contents, progress=progress) for layer in rootfs])
+        self._begin(rootfs, contents, listener)
+        return Stack([self._files(layer, contents=contents, listener=listener) for layer in rootfs])
 
-    def snapshot(self, layer: LayerId, progress: Progress | None = None) -> str:
+    def _begin(self, rootfs: Rootfs, contents: bool, listener: "Listener | None") -> None:
+        """Starts the transfer of what will be read and is not here."""
+        wanted = []
+        for layer in rootfs:
+            if layer not in self._snapshots:
+                record = self._context.record(layer)
+                if record.imported is not None and not record.snapshot and (contents or not record.indexed):
+                    wanted.append(record.imported)
+        self._context.supply.begin_layers(wanted, listener)
+
+    def snapshot(self, layer: LayerId, listener: "Listener | None" = None) -> str:
         """The directory of a layer, unpacked if it is not there. Everything below it must be there already."""
         context = self._context
         path = context.snapshot_path(layer)
@@ -47,19 +63,19 @@ class Materialiser:
         with context.once(("snapshot", layer)):
             record = context.record(layer)
             if not record.snapshot:
-                self._unpack(record, path, progress)
+                self._unpack(record, path, listener)
         return path
 
-    def _unpack(self, record: LayerRecord, path: str, progress: Progress | None) -> None:
+    def _unpack(self, record: LayerRecord, path: str, listener: "Listener | None") -> None:
         from layers.tarfmt import read_tar
         from layers.unpack import unpack
 
         context = self._context
-        below = self.tree(record.below, contents=True)
+        below = self.tree(record.below, contents=True, listener=listener)
         temporary = context.lease.temporary("snapshot")
         make_root(temporary)
         try:
-            with open_blob(context, record, progress) as stream:
+            with open_blob(context, record, listener) as stream:
                 unpack(read_tar(stream.read), temporary, below=below)
                 stream.drain()
             with context.placing():
@@ -71,7 +87,7 @@ class Materialiser:
         finally:
             remove_tree(temporary)
 
-    def _files(self, layer: LayerId, *, contents: bool, progress: Progress | None) -> LayerFiles:
+    def _files(self, layer: LayerId, *, contents: bool, listener: "Listener | None") -> LayerFiles:
         known = self._snapshots.get(layer)
         if known is not None:
             return known
@@ -80,10 +96,10 @@ class Materialiser:
         if contents or (index is None and record.snapshot):
             from layers.snapshots import Snapshot
 
-            path = self.snapshot(layer, progress)
+            path = self.snapshot(layer, listener)
             made = Snapshot(path, self._context.files, self._context.clock, index)
             return self._snapshots.setdefault(layer, made)
-        return index if index is not None else self._index(layer, progress)
+        return index if index is not None else self._index(layer, listener)
 
     def _open_index(self, layer: LayerId) -> Index:
         with self._lock:
@@ -92,7 +108,7 @@ class Materialiser:
                 index = self._indexes[layer] = Index(self._context.index_path(layer))
             return index
 
-    def _index(self, layer: LayerId, progress: Progress | None) -> Index:
+    def _index(self, layer: LayerId, listener: "Listener | None") -> Index:
         """Makes the index of a layer that has neither index nor snapshot, by reading its blob."""
         from layers.indexing import index_archive
         from layers.tarfmt import read_tar
@@ -103,7 +119,7 @@ class Materialiser:
             if not record.indexed:
                 temporary = context.lease.temporary("index")
                 try:
-                    with open_blob(context, record, progress) as stream:
+                    with open_blob(context, record, listener) as stream:
                         index_archive(read_tar(stream.read), temporary, lambda: self.tree(record.below, contents=False))
                         stream.drain()
                     with context.placing():
@@ -123,15 +139,10 @@ def unclamped(context: StoreContext, record: LayerRecord) -> DiffId | None:
     return packing.diff_id if packing is not None else None
 
 
-def stored_blob(context: StoreContext, diff_id: DiffId) -> BlobRecord | None:
-    """The blob of a diff id that is cheapest to read."""
-    return next((blob for blob in context.layers.blobs(diff_id) if context.blobs.has(blob.digest)), None)
-
-
-def open_blob(context: StoreContext, record: LayerRecord, progress: Progress | None = None) -> TarStream:
-    """The unclamped tar of a layer. Raises NotInStore when the store has no blob of it."""
+def open_blob(context: StoreContext, record: LayerRecord, listener: "Listener | None" = None) -> TarStream:
+    """The unclamped tar of a layer; its blob is fetched if it is not here. Raises NotInStore when there is none."""
     diff_id = unclamped(context, record)
-    blob = stored_blob(context, diff_id) if diff_id is not None else None
-    if diff_id is None or blob is None:
+    if diff_id is None:
         raise NotInStore(f"the bytes of layer {record.id} are not in the store", hint="load or build the image again")
-    return TarStream(context.blobs.open(blob.digest, blob.size), blob, diff_id, progress)
+    blob = context.supply.blob(diff_id, listener)
+    return TarStream(context.blobs.open(blob.digest, blob.size), blob, diff_id)

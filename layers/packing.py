@@ -1,7 +1,7 @@
 """Layers as archives: entries become blobs, snapshots get diff ids, and blobs in the compression asked for."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -9,12 +9,14 @@ from layers import media
 from layers.blobs import CHUNK, BlobWriter, Progress
 from layers.digest import BlobDigest, DiffId, Digest, LayerId, Rootfs
 from layers.entry import Entry
-from layers.errors import IntegrityError, NotInStore
+from layers.errors import NotInStore
 from layers.image import Descriptor
 from layers.leases import remove_tree
-from layers.materialise import Materialiser, open_blob, stored_blob, unclamped
+from layers.materialise import Materialiser, open_blob, unclamped
+from layers.pullrecords import Origin
 from layers.records import BlobRecord, LayerRecord, Packing
 from layers.storecontext import StoreContext
+from layers.supply import kind_of
 from layers.tarstream import TarStream
 
 if TYPE_CHECKING:
@@ -70,47 +72,41 @@ class Packer:
             context.lease.hold_layers((layer,))
         return layer
 
-    def import_layer(self, diff_id: DiffId, blob: Descriptor, below: Rootfs) -> LayerId:
+    def import_layer(self, diff_id: DiffId, blob: Descriptor, below: Rootfs, origins: Sequence[Origin] = ()) -> LayerId:
         context = self._context
         context.hold(below)
-        if not context.blobs.has(blob.digest):
+        record = None
+        if context.blobs.has(blob.digest):
+            record = BlobRecord(kind_of(context.blobs, diff_id, blob.digest), 0, "", blob.digest, blob.size)
+            verified = self._verified(diff_id, record)
+        elif not origins:
             raise NotInStore(f"blob {blob.digest} of layer {diff_id} is not in the store")
-        record = BlobRecord(self._kind(diff_id, blob.digest), 0, "", blob.digest, blob.size)
-        verified = self._verified(diff_id, record)
+        if origins:
+            context.supply.doubt_rivals(diff_id, blob.digest)
         with context.placing():
             layer = context.layers.imported(diff_id, below)
             if layer is None:
                 layer = context.layers.add(below, imported=diff_id)
-            if verified:
-                context.layers.forget_foreign_blobs(diff_id)
-            context.layers.add_blob(diff_id, record)
+            if record is not None:
+                if verified:
+                    context.layers.forget_foreign_blobs(diff_id)
+                context.layers.add_blob(diff_id, record)
+            if origins:
+                context.supply.note(diff_id, blob, origins)
             context.lease.hold_layers((layer,))
         return layer
 
     def _verified(self, diff_id: DiffId, record: BlobRecord) -> bool:
         """Whether the blob was read and is the layer's. It is read only where others are known: a false one must not
         take the place of a true one, of an image that has nothing to do with this one; nor one be used instead."""
-        context = self._context
-        rivals = [blob for blob in context.layers.blobs(diff_id) if blob.digest != record.digest]
+        rivals = [blob for blob in self._context.layers.blobs(diff_id) if blob.digest != record.digest]
         if not rivals or record.kind == "none":
             return False
-        with TarStream(context.blobs.open(record.digest, record.size), record, diff_id) as stream:
+        with TarStream(self._context.blobs.open(record.digest, record.size), record, diff_id) as stream:
             stream.drain()
         return True
 
-    def _kind(self, diff_id: DiffId, digest: BlobDigest) -> str:
-        """By the bytes: media types have been seen to lie. An archive is uncompressed only if its digest says so."""
-        if str(digest) == str(diff_id):
-            return "none"
-        from layers.compress import MAGIC_LENGTH, detect
-
-        with self._context.blobs.open(digest) as reader:
-            kind = detect(reader.read(MAGIC_LENGTH))
-        if kind == "none":
-            raise IntegrityError(f"layer {diff_id} is not in blob {digest}, which is not compressed")
-        return kind
-
-    def packing(self, layer: LayerId, clamp: int | None, progress: Progress | None = None) -> Packing:
+    def packing(self, layer: LayerId, clamp: int | None) -> Packing:
         """Diff id and size of a layer's tar; reads the layer when they are not known."""
         known = self._context.packing(layer, clamp)
         if known is not None:
@@ -123,7 +119,7 @@ class Packer:
             known = self._context.layers.packing(layer, clamp)
             if known is not None:
                 return known
-            with self._entries(record, progress) as entries:
+            with self._entries(record) as entries:
                 packed = pack(entries, _ignore, NONE, clamp=clamp)
             packing = Packing(packed.diff_id, packed.tar_size)
             self._context.layers.add_packing(layer, clamp, packing)
@@ -139,30 +135,43 @@ class Packer:
             clamp = None
         with self._context.once(("pack", layer, clamp)):
             if imported is not None:
-                own = [blob for blob in self._context.layers.blobs(imported) if not blob.writer]
-                found = self._present(own) or self._compressed(imported, compression)
-                return _descriptor(found or self._recompress(imported, compression, progress))
+                return self._imported_blob(imported, compression, progress)
             known = self._context.layers.packing(layer, clamp)
             found = self._compressed(known.diff_id, compression) if known is not None else None
-            if found is None and known is not None and stored_blob(self._context, known.diff_id) is not None:
+            if found is None and known is not None and self._context.supply.stored(known.diff_id) is not None:
                 found = self._recompress(known.diff_id, compression, progress)
             return _descriptor(found or self._pack(record, clamp, compression, progress))
 
-    def layer_tar(self, layer: LayerId, clamp: int | None, progress: Progress | None = None) -> TarStream:
+    def _imported_blob(self, diff_id: DiffId, compression: "Compression", progress: Progress | None) -> Descriptor:
+        """Its own, which may be at its origin still; else another one."""
+        supply = self._context.supply
+        own = self._present(blob for blob in self._context.layers.blobs(diff_id) if not blob.writer)
+        if own is not None:
+            return _descriptor(own)
+        claimed = supply.claimed(diff_id)
+        if claimed is not None:
+            return Descriptor(media.oci_layer(media.compression_of(claimed.media_type)), claimed.digest, claimed.size)
+        made = self._compressed(diff_id, compression)
+        if made is None and supply.stored(diff_id) is None:
+            fetched = supply.blob(diff_id)
+            made = fetched if fetched.kind in WRITABLE else None
+        return _descriptor(made or self._recompress(diff_id, compression, progress))
+
+    def layer_tar(self, layer: LayerId, clamp: int | None) -> TarStream:
         from layers.compress import NONE
 
         self._context.hold((layer,))
         record = self._context.record(layer)
         if record.imported is not None:
-            return open_blob(self._context, record, progress)
+            return open_blob(self._context, record)
         packing = self.packing(layer, clamp)
-        blob = stored_blob(self._context, packing.diff_id)
+        blob = self._context.supply.stored(packing.diff_id)
         if blob is None:
             self.blob(layer, clamp, NONE)
-            blob = stored_blob(self._context, packing.diff_id)
+            blob = self._context.supply.stored(packing.diff_id)
             if blob is None:
                 raise NotInStore(f"the tar of layer {layer} is not in the store")
-        return TarStream(self._context.blobs.open(blob.digest, blob.size), blob, packing.diff_id, progress)
+        return TarStream(self._context.blobs.open(blob.digest, blob.size), blob, packing.diff_id)
 
     def _compressed(self, diff_id: DiffId, compression: "Compression") -> BlobRecord | None:
         """A stored blob of this compression. One by another library or version will do: blobs are never made again.
@@ -184,7 +193,7 @@ class Packer:
         from layers.compress import open_writer, writer_id
 
         context = self._context
-        blob = stored_blob(context, diff_id)
+        blob = context.supply.stored(diff_id)
         if blob is None:
             raise NotInStore(f"the bytes of layer {diff_id} are not in the store", hint="load the image again")
         content = hashlib.sha256()
@@ -230,13 +239,13 @@ class Packer:
         return blob
 
     @contextmanager
-    def _entries(self, record: LayerRecord, progress: Progress | None = None) -> Iterator[Iterable[Entry]]:
+    def _entries(self, record: LayerRecord) -> Iterator[Iterable[Entry]]:
         """What a layer holds, unclamped: its tar if there is a blob of it, else its snapshot."""
         diff_id = unclamped(self._context, record)
-        if diff_id is not None and stored_blob(self._context, diff_id) is not None:
+        if diff_id is not None and self._context.supply.stored(diff_id) is not None:
             from layers.tarfmt import read_tar
 
-            with open_blob(self._context, record, progress) as stream:
+            with open_blob(self._context, record) as stream:
                 yield read_tar(stream.read)
                 stream.drain()
         else:

@@ -111,6 +111,11 @@ class LayerRecords:
         )
         return LayerId(row[0]) if row else None
 
+    def all_imported(self, diff_id: DiffId) -> tuple[LayerId, ...]:
+        """Wherever they stand."""
+        rows = self._database.all("SELECT id FROM layers WHERE imported = ?", (str(diff_id),))
+        return tuple(LayerId(row[0]) for row in rows)
+
     def same_content(self, diff_id: DiffId, below: Rootfs) -> LayerId | None:
         """A layer in the same place whose unclamped bytes are known to be these."""
         row = self._database.one(
@@ -126,6 +131,11 @@ class LayerRecords:
 
     def set_verified(self, layer: LayerId) -> None:
         self._database.write("UPDATE layers SET verified = 1 WHERE id = ?", (layer,))
+
+    def is_verified(self, diff_id: DiffId) -> bool:
+        """Whether the blob of an imported layer was read, wherever the layer stands."""
+        query = "SELECT 1 FROM layers WHERE imported = ? AND verified LIMIT 1"
+        return self._database.one(query, (str(diff_id),)) is not None
 
     def set_snapshot(self, layer: LayerId, boot: str) -> None:
         self._database.write("UPDATE layers SET snapshot = ? WHERE id = ?", (boot, layer))
@@ -168,6 +178,15 @@ class LayerRecords:
                 f"UPDATE layers SET {column} = NULL WHERE {column} > '' AND {column} != ?",  # noqa: S608 - no input
                 (boot,),
             )
+
+    def out_of_reach(self) -> set[LayerId]:
+        """Imported layers that have no bytes here and of which nobody knows where they are to be had."""
+        rows = self._database.all(
+            "SELECT id FROM layers WHERE imported IS NOT NULL AND snapshot IS NULL"
+            " AND imported NOT IN (SELECT diff_id FROM blobs) AND imported NOT IN ("
+            " SELECT diff_id FROM claims WHERE digest IN (SELECT digest FROM origins))"
+        )
+        return {LayerId(row[0]) for row in rows}
 
     def without_bytes(self) -> set[LayerId]:
         """Layers made here that have neither a snapshot nor a blob of their unclamped packing."""

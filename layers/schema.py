@@ -12,9 +12,9 @@ from typing import Any
 
 from layers.errors import StoreBusy, StoreError
 
-VERSION = 2
+VERSION = 3
 """``PRAGMA user_version`` of this layout. Version 1 means: overlay metadata in ``user.overlay.*`` xattrs. Version 2 has
-``REGISTRIES`` as well."""
+``REGISTRIES`` as well, version 3 ``LAZY``."""
 
 BUSY_SECONDS = 30.0
 
@@ -113,6 +113,31 @@ CREATE TABLE origins (
 """
 
 
+LAZY = """
+-- Which blob an image said a layer is: what it has, where none is in the blobs table, is to be fetched from an origin.
+-- verified: the blob was read and is what the diff id says.
+CREATE TABLE claims (
+    diff_id TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    media_type TEXT NOT NULL,
+    verified INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (diff_id, digest)
+) WITHOUT ROWID;
+CREATE INDEX claims_digest ON claims (digest);
+
+-- The manifest that an image was pulled with.
+CREATE TABLE manifests (
+    image TEXT PRIMARY KEY REFERENCES images (id) ON DELETE CASCADE,
+    media_type TEXT NOT NULL,
+    raw BLOB NOT NULL
+) WITHOUT ROWID;
+"""
+
+MIGRATIONS = (TABLES, REGISTRIES, LAZY)
+"""What each version has more than the one before."""
+
+
 class Database:
     """One connection per thread; none survives a fork. Errors of SQLite come out as StoreError."""
 
@@ -152,7 +177,7 @@ class Database:
             version = self.version()
             if version >= VERSION:
                 return
-            for statement in ((TABLES if version == 0 else "") + REGISTRIES).split(";\n"):
+            for statement in "".join(MIGRATIONS[version:]).split(";\n"):
                 if statement.strip():
                     connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {VERSION}")

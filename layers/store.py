@@ -4,6 +4,7 @@
 
     store.db     records: layers, packings, blobs, steps, images, digests of files (layers.schema)
     blobs/       bytes by digest (layers.blobs)
+    partial/     blobs that are being fetched (layers.partial)
     snapshots/   layers as directories in overlay format, by layer id
     indexes/     what is in a layer, by layer id (layers.index)
     leases/      one locked file per living process (layers.leases)
@@ -27,13 +28,15 @@ from layers.digest import CacheKey, DiffId, Digest, LayerId, Rootfs
 from layers.errors import NotInStore, StoreError
 from layers.filedigests import FileDigests
 from layers.leases import Gate, Lease, sweep
-from layers.pullrecords import OriginTable, PullTable
+from layers.pullrecords import Origin, PullTable
 from layers.records import LayerRecords, Packing
 from layers.schema import VERSION, Database
 from layers.storecontext import KeyedLocks, StoreContext, boot_id
+from layers.supply import Supply
 
 if TYPE_CHECKING:
     from layers.compress import Compression
+    from layers.downloads import Listener
     from layers.entry import Entry
     from layers.gc import PruneReport
     from layers.image import Descriptor
@@ -72,7 +75,7 @@ class Store:
         self.blobs = context.blobs
         self.file_digests = context.files
         self.pulls = PullTable(context.database)
-        self.origins = OriginTable(context.database)
+        self.supply = context.supply
 
     @classmethod
     def open(cls, root: str, *, clock: Callable[[], float] = time.time) -> Self:  # noqa: TID251 - the store owns the clock
@@ -85,6 +88,7 @@ class Store:
         gate = Gate(os.path.join(root, "gate"))
         _prepare(root, database, gate)
         lease = Lease(os.path.join(root, "leases"), os.path.join(root, "tmp"))
+        blobs = Blobs(os.path.join(root, "blobs"), lease, gate.shared)
         context = StoreContext(
             root=root,
             boot=boot_id(),
@@ -93,7 +97,8 @@ class Store:
             layers=LayerRecords(database),
             lease=lease,
             gate=gate,
-            blobs=Blobs(os.path.join(root, "blobs"), lease, gate.shared),
+            blobs=blobs,
+            supply=Supply(database, blobs),
             files=FileDigests(database),
             once=KeyedLocks(),
         )
@@ -124,6 +129,7 @@ class Store:
             return
         self._closed = True
         context = self._context
+        context.supply.close()
         unsynced = False
         try:
             context.files.flush()
@@ -186,30 +192,33 @@ class Store:
             compression = NONE
         return self._packer().add_layer(entries, below, compression, progress)
 
-    def import_layer(self, diff_id: DiffId, blob: "Descriptor", below: Rootfs) -> LayerId:
-        """A layer of an image from outside, whose blob is in ``blobs``. Its diff id is verified when it is first read,
-        or at once when the store has another blob of that diff id.
+    def import_layer(
+        self, diff_id: DiffId, blob: "Descriptor", below: Rootfs, origins: Sequence[Origin] = ()
+    ) -> LayerId:
+        """A layer of an image from outside. Its blob is in ``blobs``, or will be fetched from one of ``origins`` when
+        somebody needs it. The diff id is verified when the blob is first read, or before it is used at all when the
+        store knows of another blob of that diff id.
 
-        Raises NotInStore without the blob, IntegrityError when the blob cannot have that diff id.
+        Raises NotInStore without blob and origins, IntegrityError when the blob cannot have that diff id.
         """
-        return self._packer().import_layer(diff_id, blob, below)
+        return self._packer().import_layer(diff_id, blob, below, origins)
 
-    def workspace(self, rootfs: Rootfs, *, progress: Progress | None = None) -> "Workspace":
-        """A writable layer on top of ``rootfs``, whose layers are unpacked where they are not. ``progress`` is told of
-        bytes read from blobs. Raises StoreError where overlays cannot be mounted."""
+    def workspace(self, rootfs: Rootfs, *, listener: "Listener | None" = None) -> "Workspace":
+        """A writable layer on top of ``rootfs``, whose layers are unpacked where they are not. ``listener`` is told of
+        blobs that are fetched for that. Raises StoreError where overlays cannot be mounted."""
         _refuse_overlay(self._context.snapshots)
-        return self._materialiser().workspace(rootfs, progress)
+        return self._materialiser().workspace(rootfs, listener)
 
-    def tree(self, rootfs: Rootfs, *, contents: bool = False, progress: Progress | None = None) -> "Stack":
+    def tree(self, rootfs: Rootfs, *, contents: bool = False, listener: "Listener | None" = None) -> "Stack":
         """The merged view of layers. With ``contents`` every file can be read (layers are unpacked where they are
-        not); without, layers may be described by their index alone."""
-        return self._materialiser().tree(rootfs, contents=contents, progress=progress)
+        not); without, layers may be described by their index alone. ``listener`` is told of blobs that are fetched."""
+        return self._materialiser().tree(rootfs, contents=contents, listener=listener)
 
-    def diff_id(self, layer: LayerId, clamp: int | None, *, progress: Progress | None = None) -> DiffId:
+    def diff_id(self, layer: LayerId, clamp: int | None) -> DiffId:
         """Of the layer packed with mtimes of at most ``clamp`` (seconds since the epoch). Imported layers have the one
         they came with."""
         known = self._context.packing(layer, clamp)
-        return (known or self._packer().packing(layer, clamp, progress)).diff_id
+        return (known or self._packer().packing(layer, clamp)).diff_id
 
     def packing(self, layer: LayerId, clamp: int | None) -> Packing:
         """Diff id and size of the tar. The size is 0 for an imported layer."""
@@ -218,13 +227,14 @@ class Store:
     def blob(
         self, layer: LayerId, clamp: int | None, compression: "Compression", *, progress: Progress | None = None
     ) -> "Descriptor":
-        """A stored blob of the layer, packed when there is none. An imported layer's own blob is used whatever its
-        compression. The media type is OCI's. ``progress`` is told of bytes written."""
+        """A blob of the layer, packed when there is none. An imported layer's own blob is used whatever its
+        compression; it may be at its origin still: who needs its bytes opens it, or asks ``supply`` for several.
+        The media type is OCI's. ``progress`` is told of bytes written."""
         return self._packer().blob(layer, clamp, compression, progress)
 
-    def layer_tar(self, layer: LayerId, clamp: int | None, *, progress: Progress | None = None) -> "TarStream":
+    def layer_tar(self, layer: LayerId, clamp: int | None) -> "TarStream":
         """The layer's uncompressed tar, as a context manager with ``read(n)``."""
-        return self._packer().layer_tar(layer, clamp, progress)
+        return self._packer().layer_tar(layer, clamp)
 
     # Steps
 

@@ -13,6 +13,7 @@ from layers.filedigests import FileDigests
 from layers.leases import Gate, Lease
 from layers.records import LayerRecord, LayerRecords, Packing
 from layers.schema import Database
+from layers.supply import Supply
 
 
 class KeyedLocks:
@@ -47,6 +48,7 @@ class StoreContext(NamedTuple):
     lease: Lease
     gate: Gate
     blobs: Blobs
+    supply: Supply
     files: FileDigests
     once: KeyedLocks
     """Held while a layer is unpacked, indexed or packed, so that other threads wait for the result."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from layers.blobs import CHUNK, BlobReader, Progress
+from layers.blobs import CHUNK, BlobReader
 from layers.digest import DiffId, Digest
 from layers.errors import IntegrityError
 from layers.records import BlobRecord
@@ -15,28 +15,21 @@ class TarStream:
     """``read(n)`` gives at most n bytes, b"" at the end; the read that finds the end raises IntegrityError unless blob
     and tar have their digests. Context manager."""
 
-    def __init__(self, blob: BlobReader, record: BlobRecord, diff_id: DiffId, progress: Progress | None = None) -> None:
+    def __init__(self, blob: BlobReader, record: BlobRecord, diff_id: DiffId) -> None:
         self._blob = blob
         self._diff_id = diff_id
-        self._progress = progress
         self._hash = None
         self.size = 0
         """Bytes read so far; at the end, those of the tar."""
         if record.kind == "none":
             if str(record.digest) != str(diff_id):
                 raise IntegrityError(f"layer {diff_id} has the uncompressed blob {record.digest}")
-            self._source: Callable[[int], bytes] = self._read_blob
+            self._source: Callable[[int], bytes] = blob.read
         else:
             from layers.compress import open_reader
 
-            self._source = open_reader(self._read_blob)
+            self._source = open_reader(blob.read)
             self._hash = hashlib.new(diff_id.algorithm, usedforsecurity=True)
-
-    def _read_blob(self, size: int) -> bytes:
-        data = self._blob.read(size)
-        if data and self._progress is not None:
-            self._progress(len(data))
-        return data
 
     def read(self, size: int) -> bytes:
         data = self._source(size)

@@ -3,19 +3,19 @@
 Nothing is believed before its digest and size are verified, and nothing is stored before that.
 """
 
-import hashlib
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from layers import media
-from layers.blobs import Blobs, BlobWriter, Progress
-from layers.digest import BlobDigest, Digest
+from layers.blobs import Blobs, Progress
+from layers.digest import Digest
 from layers.errors import IntegrityError, InvalidImage, PybuildError
 from layers.gojson import MAX_DOCUMENT
 from layers.image import Descriptor, ImageConfig, Platform
 from layers.manifest import Index, Manifest, parse
+from layers.partial import Partial
 from registry.errors import RegistryError, Stopped, UnknownName
 from registry.parallel import run_all
 from registry.reference import Reference
@@ -32,6 +32,12 @@ _KNOWN = frozenset({media.OCI_INDEX, media.OCI_MANIFEST, media.DOCKER_LIST, medi
 _CONFIGS = frozenset({media.OCI_CONFIG, media.DOCKER_CONFIG})
 
 T = TypeVar("T")
+
+
+class Stop(Protocol):
+    """Set to end a transfer: an Event, or something like it."""
+
+    def is_set(self) -> bool: ...
 
 
 class PulledImage(NamedTuple):
@@ -53,8 +59,6 @@ class Puller:
     def __init__(self, session: Session, *, connections: int = CONNECTIONS) -> None:
         self._session = session
         self._connections = connections
-        self._lock = threading.Lock()
-        self._locks: dict[BlobDigest, threading.Lock] = {}
 
     def lookup(self, reference: Reference) -> Digest:
         """What a tag means now, by a HEAD, which rate limits do not count. Raises UnknownName and other errors."""
@@ -111,10 +115,22 @@ class Puller:
         stopped = threading.Event() if stop is None else stop
         wanted = list(dict.fromkeys(layer for layer in layers if not blobs.has(layer.digest)))
         tell: Progress = progress or (lambda _: None)
-        if not wanted:
-            return
-        watched = _Watched(tell, stopped)
-        run_all([partial(self._layer, image, layer, blobs, watched) for layer in wanted], self._connections, stopped)
+        jobs = [partial(self.bring, image.sources, layer, blobs, tell, stopped) for layer in wanted]
+        if jobs:
+            run_all(jobs, self._connections, stopped)
+
+    def bring(
+        self,
+        sources: Sequence[Repository],
+        blob: Descriptor,
+        blobs: Blobs,
+        progress: Progress,
+        stop: Stop,
+    ) -> None:
+        """Puts one blob into ``blobs``, from the first of ``sources`` that has it; what an earlier attempt left is
+        taken up. Progress, stopping and errors as with ``fetch``."""
+        watched = _Watched(progress, stop)
+        self._anywhere(sources, lambda source: self._download(source, blob, blobs, watched))
 
     def _anywhere(self, sources: Sequence[Repository], use: Callable[[Repository], T]) -> tuple[T, Repository]:
         """From the first source that has it. The error is the last one's, which is the registry's itself."""
@@ -131,46 +147,60 @@ class Puller:
                 error.hint = "; ".join([*([error.hint] if error.hint else []), *problems])
             raise
 
-    def _layer(self, image: PulledImage, layer: Descriptor, blobs: Blobs, watched: "_Watched") -> None:
-        with self._lock:
-            lock = self._locks.setdefault(layer.digest, threading.Lock())
-        with lock:
-            if not blobs.has(layer.digest):
-                self._anywhere(image.sources, lambda source: self._download(source, layer, blobs, watched))
-
     def _download(self, source: Repository, layer: Descriptor, blobs: Blobs, watched: "_Watched") -> None:
-        content = hashlib.new(layer.digest.algorithm, usedforsecurity=True)
-        clock, patience = self._session.pace.clock, self._session.pace.patience
-        failures = 0
-        with blobs.writer() as writer:
+        with blobs.partial(layer.digest, watched.check) as part:
+            if part is None:
+                watched.moved(layer.size)
+                return
+            if part.size > layer.size:
+                part.restart()
+            watched.moved(part.size)
             try:
-                while True:
-                    before = writer.size
-                    problem = _stream(source, layer, writer, content.update, watched)
-                    if problem is None:
-                        break
-                    failures = 0 if writer.size - before >= _PROGRESS_BYTES else failures + 1
-                    if failures >= patience.attempts:
-                        raise problem
-                    watched.check()
-                    clock.sleep(patience.wait(failures, clock.jitter()))
-                if content.hexdigest() != layer.digest.hex:
+                before = part.size
+                self._complete(source, layer, part, watched)
+                if before and not part.complete:
+                    # What was left of an earlier attempt may be what is wrong: a power cut, another source.
+                    _give_up(part, watched)
+                    self._complete(source, layer, part, watched)
+                if not part.complete:
                     raise IntegrityError(
-                        f"the bytes that {source.name} sent for the layer {layer.digest} have the digest "
-                        f"{layer.digest.algorithm}:{content.hexdigest()}",
+                        f"the bytes that {source.name} sent for the layer {layer.digest} have the digest {part.found}",
                         hint="the registry, or something before it, damages what it serves: nothing of it was kept",
                     )
-                writer.commit(layer.digest, layer.size)
-            except BaseException:
-                watched.moved(-writer.size)
+                part.commit()
+            except IntegrityError:
+                _give_up(part, watched)
                 raise
+            except BaseException:
+                watched.moved(-part.size)
+                raise
+
+    def _complete(self, source: Repository, layer: Descriptor, part: Partial, watched: "_Watched") -> None:
+        """Fetches what is missing; a connection that breaks is taken up again."""
+        clock, patience = self._session.pace.clock, self._session.pace.patience
+        failures = 0
+        while True:
+            before = part.size
+            problem = _stream(source, layer, part, watched)
+            if problem is None:
+                return
+            failures = 0 if part.size - before >= _PROGRESS_BYTES else failures + 1
+            if failures >= patience.attempts:
+                raise problem
+            watched.check()
+            clock.sleep(patience.wait(failures, clock.jitter()))
+
+
+def _give_up(part: Partial, watched: "_Watched") -> None:
+    watched.moved(-part.size)
+    part.restart()
 
 
 class _Watched(NamedTuple):
     """Where the bytes of a transfer are told of, and where it is stopped."""
 
     moved: Progress
-    stop: threading.Event
+    stop: Stop
 
     def check(self) -> None:
         if self.stop.is_set():
@@ -180,34 +210,32 @@ class _Watched(NamedTuple):
 def _stream(
     source: Repository,
     layer: Descriptor,
-    writer: BlobWriter,
-    update: Callable[[bytes], object],
+    part: Partial,
     watched: _Watched,
 ) -> PybuildError | None:
-    """Takes up where ``writer`` stands. Returns what broke it off if trying again may help, None at the end."""
-    if writer.size == layer.size and layer.size:
+    """Takes up where ``part`` stands. Returns what broke it off if trying again may help, None at the end."""
+    if part.size == layer.size and layer.size:
         return None
     try:
-        response, begin = source.open_blob(layer.digest, writer.size)
+        response, begin = source.open_blob(layer.digest, part.size)
     except RegistryError as error:
-        if error.where.status == 416 and writer.size:
-            raise _cut_short(source, layer, writer) from error
+        if error.where.status == 416 and part.size:
+            raise _cut_short(source, layer, part) from error
         if error.temporary:
             return error
         raise
-    skip = writer.size - begin
+    skip = part.size - begin
     try:
         for data in response.chunks():
             watched.check()
             new = data[skip:] if skip else data
             skip = max(0, skip - len(data))
-            if writer.size + len(new) > layer.size:
+            if part.size + len(new) > layer.size:
                 raise IntegrityError(
                     f"{source.name} sent more than the {layer.size} bytes of the layer {layer.digest}",
                     hint="the registry is broken or hostile: nothing of it was kept",
                 )
-            update(new)
-            writer.write(new)
+            part.write(new)
             watched.moved(len(new))
     except RegistryError as error:
         if not error.temporary:
@@ -215,12 +243,12 @@ def _stream(
         return error
     finally:
         response.close()
-    return None if writer.size == layer.size else _cut_short(source, layer, writer)
+    return None if part.size == layer.size else _cut_short(source, layer, part)
 
 
-def _cut_short(source: Repository, layer: Descriptor, writer: BlobWriter) -> IntegrityError:
+def _cut_short(source: Repository, layer: Descriptor, part: Partial) -> IntegrityError:
     return IntegrityError(
-        f"{source.name} sent {writer.size} of the {layer.size} bytes of the layer {layer.digest}",
+        f"{source.name} sent {part.size} of the {layer.size} bytes of the layer {layer.digest}",
         hint="the registry's copy is cut short: push the image again",
     )
 

@@ -36,6 +36,7 @@ RANKS: tuple[tuple[str, ...], ...] = (
         "layers.idmap",
         "layers.overlayfmt",
         "layers.blobs",
+        "layers.partial",
         "layers.records",
         "layers.schema",
         "layers.leases",

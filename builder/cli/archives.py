@@ -10,6 +10,8 @@ from builder.cli.completers import files
 from builder.cli.completers import names as names_of_images
 from builder.cli.images import find_image, open_store, root_option
 from builder.cli.session import Session, current_host, say
+from builder.plan.fetching import Fetcher
+from builder.plan.pulling import Registries
 from builder.settings import FlagError, UnsupportedFlag, absolute, full_name
 from layers.atomic import Write, replacing, write_to
 from layers.compress import default
@@ -18,7 +20,7 @@ from layers.dockerarchive import write_docker_archive
 from layers.errors import NotInStore
 from layers.image import Descriptor, ImageConfig, host_platform
 from layers.load import load as load_images
-from layers.manifest import encode_manifest
+from layers.manifest import encode_manifest, parse_manifest
 from layers.media import OCI_CONFIG
 from layers.ocilayout import OutputImage, write_archive
 from layers.store import Store, StoredImage
@@ -44,11 +46,16 @@ def save(session: Session, /, root: str | None, output: str | None, kind: str, n
     session.enter_namespace()
     if output in {None, "-"} and sys.stdout.isatty():
         raise FlagError("an archive is not written to a terminal", hint="redirect standard output, or use -o FILE")
-    with open_store(root) as store:
+    with (
+        open_store(root) as store,
+        Registries(session.connector(current_host().environ), session.interrupts.cancelled) as registries,
+    ):
+        store.supply.connect(Fetcher(store, registries))
         found = {image.id: image for image in (find_image(store, name) for name in names)}
         if len(found) > 1:
             raise UnsupportedFlag("saving several images into one archive", "save each to a file of its own")
         image = output_image(store, *found.values(), names=_names(store, names))
+        store.supply.fetch(image.manifest.layers)
         with _target(output) as write:
             if kind == "oci":
                 write_archive(image, store.blobs, write)
@@ -71,14 +78,18 @@ def _names(store: Store, given: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def output_image(store: Store, image: StoredImage, *, names: tuple[str, ...]) -> OutputImage:
-    """Packs the layers that were never packed."""
+    """With the manifest it came with, if it came with one; else layers that were never packed are packed now."""
     compression = default("gzip")
-    layers = [store.blob(layer, clamp, compression) for layer, clamp in zip(image.rootfs, image.clamps, strict=True)]
+    kept = store.pulls.manifest(image.id)
+    manifest = parse_manifest(kept[1], kept[0]) if kept is not None else None
+    if manifest is None or not all(store.supply.can_have(layer) for layer in manifest.layers):
+        pairs = zip(image.rootfs, image.clamps, strict=True)
+        layers = [store.blob(layer, clamp, compression) for layer, clamp in pairs]
+        manifest = encode_manifest(Descriptor(OCI_CONFIG, BlobDigest(image.id), len(image.config)), layers)
     config = ImageConfig.parse(image.config)
-    described = Descriptor(OCI_CONFIG, BlobDigest(image.id), len(image.config))
     return OutputImage(
         config=image.config,
-        manifest=encode_manifest(described, layers),
+        manifest=manifest,
         platform=config.platform,
         names=names,
         created=config.created or _NO_DATE,

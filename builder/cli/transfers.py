@@ -17,6 +17,7 @@ from builder.cli.session import Session, current_host, say
 from builder.events import Emit
 from builder.output.registry import RegistryPush
 from builder.output.target import Progress
+from builder.plan.fetching import Fetcher
 from builder.plan.pulling import Images, Registries, Reports
 from builder.report.hub import Hub
 from builder.settings import absolute, full_name
@@ -60,8 +61,11 @@ def pull(session: Session, /, **given: Any) -> None:
         Registries(session.connector(host.environ), session.interrupts.cancelled) as registries,
         _shown(session, given) as emit,
     ):
+        store.supply.connect(Fetcher(store, registries))
         images = Images(store, registries, own, Reports(emit, _clock))
         found = [images.pull(reference, wanted) for reference in references]
+        for reference, known in zip(references, found, strict=True):
+            images.complete(reference, known)
     for reference, known in zip(references, found, strict=True):
         say(str(known.image.id) if given["quiet"] else f"{reference.tagged().familiar}: {known.digest}")
 
@@ -90,6 +94,7 @@ def push(session: Session, /, **given: Any) -> None:
         open_store(given["root"]) as store,
         Registries(session.connector(host.environ), session.interrupts.cancelled) as registries,
     ):
+        store.supply.connect(Fetcher(store, registries))
         groups: dict[Digest, tuple[StoredImage, list[str]]] = {}
         for name in wanted:
             image = find_image(store, name)
@@ -98,7 +103,7 @@ def push(session: Session, /, **given: Any) -> None:
         with _shown(session, given) as emit:
             targets = []
             for image, called in groups.values():
-                target = RegistryPush(called, registries, store.origins, compression)
+                target = RegistryPush(called, registries, store.supply.origins, compression)
                 target.check()
                 targets.append((target, image, called))
             for target, image, called in targets:

@@ -27,6 +27,13 @@ def output_image(image: Finished, store: Store, compression: Compression) -> Out
     )
 
 
+def with_layers(image: Finished, store: Store, compression: Compression, progress: Progress) -> OutputImage:
+    """As ``output_image``; layers that are at a registry still are fetched, several at once."""
+    made = output_image(image, store, compression)
+    store.supply.fetch(made.manifest.layers, progress.fetching)
+    return made
+
+
 class OciArchive:
     def __init__(self, dest: str, compression: Compression) -> None:
         self.compression = compression
@@ -36,7 +43,7 @@ class OciArchive:
         check_file(self._dest)
 
     def write(self, image: Finished, store: Store, progress: Progress) -> Descriptor:
-        made = output_image(image, store, self.compression)
+        made = with_layers(image, store, self.compression, progress)
         with opened(self._dest) as write:
             write_archive(made, store.blobs, progress.counting(write))
         return made.descriptor
@@ -56,7 +63,7 @@ class OciLayout:
         check_directory(self._dest if path.exists() else str(path.absolute().parent), self._dest)
 
     def write(self, image: Finished, store: Store, progress: Progress) -> Descriptor:
-        made = output_image(image, store, self.compression)
+        made = with_layers(image, store, self.compression, progress)
         write_directory(made, store.blobs, self._dest)
         return made.descriptor
 
@@ -70,7 +77,7 @@ class DockerArchive:
         check_file(self._dest)
 
     def write(self, image: Finished, store: Store, progress: Progress) -> Descriptor:
-        made = output_image(image, store, self.compression)
+        made = with_layers(image, store, self.compression, progress)
         with opened(self._dest) as write:
             write_docker_archive(made, repo_tags(image.names), store.blobs, progress.counting(write))
         return made.descriptor

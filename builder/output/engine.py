@@ -9,7 +9,7 @@ import socket
 from typing import Any
 from urllib.parse import urlsplit
 
-from builder.output.archive import output_image, repo_tags
+from builder.output.archive import repo_tags, with_layers
 from builder.output.target import Finished, OutputError, Progress
 from layers.compress import Compression
 from layers.dockerarchive import write_docker_archive
@@ -54,7 +54,7 @@ class Engine:
             raise OutputError(f"the Docker Engine at {self._host} answers {answer.status} {answer.reason}")
 
     def write(self, image: Finished, store: Store, progress: Progress) -> Descriptor:
-        made = output_image(image, store, self.compression)
+        made = with_layers(image, store, self.compression, progress)
         connection = self._connect(_ANSWER_SECONDS)
         try:
             connection.putrequest("POST", "/images/load?quiet=1")

@@ -56,7 +56,7 @@ def make_target(spec: OutputSpec, docker_host: str, store: Store, registries: Re
                 raise OutputError("there are no registries to push to", hint="give builder.api.build a connect")
             from builder.output.registry import RegistryPush
 
-            return RegistryPush(spec.names, registries, store.origins, _compression(spec))
+            return RegistryPush(spec.names, registries, store.supply.origins, _compression(spec))
         case ("oci" | "docker") as kind, str() as dest:
             from builder.output.archive import DockerArchive, OciArchive, OciLayout
 

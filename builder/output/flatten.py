@@ -63,7 +63,7 @@ class RootTar:
         check_file(self._dest)
 
     def write(self, image: Finished, store: Store, progress: Progress) -> Descriptor | None:
-        tree = store.tree(image.rootfs, contents=True)
+        tree = store.tree(image.rootfs, contents=True, listener=progress.fetching)
         with opened(self._dest) as write:
             write_tar(flatten(tree, epoch=image.epoch), progress.counting(write))
         return None
@@ -84,5 +84,6 @@ class LocalDirectory:
 
     def write(self, image: Finished, store: Store, progress: Progress) -> Descriptor | None:
         owner = Owner(os.geteuid(), os.getegid())
-        write_files(flatten(store.tree(image.rootfs, contents=True), epoch=image.epoch, owner=owner), self._dest)
+        tree = store.tree(image.rootfs, contents=True, listener=progress.fetching)
+        write_files(flatten(tree, epoch=image.epoch, owner=owner), self._dest)
         return None

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 from builder.events import Emit, Transfer
+from builder.plan.fetching import told
 from builder.plan.pulling import Bytes
 from layers.atomic import Write, replacing, write_to
-from layers.digest import Rootfs
+from layers.digest import BlobDigest, Rootfs
 from layers.errors import PybuildError
 from layers.image import Descriptor
 from layers.store import Store
@@ -90,6 +91,10 @@ class Progress:
     def part(self, what: str, total: int | None) -> "Bytes":
         """A transfer of its own."""
         return Bytes(what, total, self._emit, self._clock)
+
+    def fetching(self, digest: BlobDigest, done: int, total: int) -> None:
+        """A listener of ``Supply.fetch``."""
+        told(self._emit, self._clock, None)(digest, done, total)
 
     def report(self) -> None:
         """A transfer that counted nothing is not told of."""

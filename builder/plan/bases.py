@@ -1,5 +1,7 @@
 """The images a Dockerfile needs, found in the store or in named contexts: configs now, files only when a step asks."""
 
+import functools
+from collections.abc import Callable, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,7 @@ from registry.reference import Reference
 if TYPE_CHECKING:
     from layers.store import Store
 
+_AT_ONCE = 8
 _NOT_THERE = frozenset({"unknown-name", "denied", "login-needed"})
 """Codes of what registries say of a name that is misspelt: many don't tell that there is no such repository."""
 
@@ -30,17 +33,45 @@ def resolve(dockerfile: Dockerfile, request: BuildRequest, store: "Store", image
     found = survey(dockerfile, request)
     bases: dict[str, Base] = {}
     while unknown := reach(found, bases).unknown:
-        for ref in unknown:
-            if ref.context is not None and ref.context.kind == "oci-layout":
-                bases[ref.key] = _from_context(ref, ref.context, store)
-            else:
-                bases[ref.key] = _named(ref, found, store, images)
+        find = functools.partial(_base, found, store, images)
+        if sum(_asks(ref, images) for ref in unknown) > 1:
+            made = _at_once(unknown, find)
+        else:
+            made = [find(ref) for ref in unknown]
+        bases.update(zip((ref.key for ref in unknown), made, strict=True))
     return MappingProxyType(bases)
 
 
+def _asks(ref: ImageRef, images: Images) -> bool:
+    if ref.context is not None and ref.context.kind == "oci-layout":
+        return False
+    try:
+        return images.asks(Reference.parse(_meant(ref).full_name()), ref.platform)
+    except PybuildError:
+        return False  # told of when it is looked for
+
+
+def _at_once(refs: Sequence[ImageRef], find: Callable[[ImageRef], Base]) -> list[Base]:
+    """In the order of ``refs``, of which the first that fails is told of. Each takes some questions and answers."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(min(_AT_ONCE, len(refs)), "bases") as pool:
+        return [future.result() for future in [pool.submit(find, ref) for ref in refs]]
+
+
+def _base(found: Survey, store: "Store", images: Images, ref: ImageRef) -> Base:
+    if ref.context is not None and ref.context.kind == "oci-layout":
+        return _from_context(ref, ref.context, store)
+    return _named(ref, found, store, images)
+
+
+def _meant(ref: ImageRef) -> ImageRef:
+    """The image that a named context (``docker-image://NAME``) stands for."""
+    return ref if ref.context is None else ref._replace(name=ref.context.path, context=None)
+
+
 def _named(ref: ImageRef, found: Survey, store: "Store", images: Images) -> Base:
-    if ref.context is not None:
-        ref = ref._replace(name=ref.context.path, context=None)  # docker-image://NAME
+    ref = _meant(ref)
     name = ref.full_name()
     stages = [frame.stage.name for frame in found.frames if frame.stage.name]
     try:

@@ -1,4 +1,5 @@
-"""Images from registries: looked up as the pull policy says, fetched into the store, kept there under their names.
+"""Images from registries: looked up as the pull policy says, and kept in the store under their names. A look-up brings
+manifest and config; layers stay where they are until somebody needs them (``fetching``).
 
 The network is imported and connected when it is first needed: a build whose images are in the store never does.
 """
@@ -8,10 +9,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from builder.events import Emit, Phase, Transfer, Warned
-from layers.digest import Digest, Rootfs
+from layers.digest import BlobDigest, Digest, Rootfs
 from layers.errors import PybuildError
 from layers.image import ImageConfig, Platform
-from layers.pullrecords import PullRecord
+from layers.manifest import parse_manifest
+from layers.pullrecords import Origin, PullRecord
 from registry.reference import Reference
 
 if TYPE_CHECKING:
@@ -70,6 +72,7 @@ class Bytes:
         self._lock = threading.Lock()
         self._done = 0
         self._reported = 0
+        self._blobs: dict[BlobDigest, int] = {}
 
     def moved(self, count: int) -> None:
         """Negative for bytes that were in vain."""
@@ -78,6 +81,14 @@ class Bytes:
             if abs(self._done - self._reported) >= _REPORT_EVERY or self._done == self._total:
                 self._reported = self._done
                 self._emit(Transfer(self._clock(), None, self._what, self._done, self._total))
+
+    def of_blob(self, digest: BlobDigest, done: int, total: int) -> None:
+        """A listener of ``Supply.fetch``: of each blob, how much of it is there."""
+        with self._lock:
+            count = done - self._blobs.get(digest, 0)
+            self._blobs[digest] = done
+        if count:
+            self.moved(count)
 
     def end(self) -> None:
         """All of it is where it should be, some of it perhaps without having been moved."""
@@ -118,12 +129,16 @@ class Images:
         self._policy = policy
         self._puller: Puller | None = None
 
+    def asks(self, reference: Reference, platform: Platform) -> bool:
+        """Whether ``find`` will ask a registry."""
+        return self._registries is not None and (
+            self._policy != "missing" or self._at_hand(reference.tagged(), platform) is None
+        )
+
     def find(self, reference: Reference, platform: Platform) -> Known | None:
         """None when the store has none and no registry may be asked. Raises RegistryError, IntegrityError..."""
         reference = reference.tagged()
-        known = self._stored(reference, platform)
-        if self._registries is not None and known is not None and not self._fits(known, platform):
-            known = None
+        known = self._at_hand(reference, platform)
         if self._registries is None or (known is not None and self._policy == "missing"):
             return known
         if known is None:
@@ -131,20 +146,39 @@ class Images:
         return self._newest(reference, platform, known)
 
     def pull(self, reference: Reference, platform: Platform) -> Known:
-        """From the registry, whatever the store has; layers that it has are not fetched."""
+        """From the registry, whatever the store has: manifest and config."""
         reference = reference.tagged()
-        puller = self._get_puller()
-        pulled = puller.resolve(reference, platform)
+        pulled = self._get_puller().resolve(reference, platform)
+        origins = _origins(reference, pulled)
         image = self._store.image(str(Digest.of(pulled.config)))
+        layers = zip(pulled.parsed.diff_ids, pulled.manifest.layers, strict=True)
         if image is None:
-            self._fetch(puller, pulled)
-            image = self._import(pulled)
-        if reference.tag is not None and reference.digest is None and platform == self._own:
-            self._store.tag(image.id, str(reference))
-        source = pulled.sources[0]
-        for layer in pulled.manifest.layers:
-            self._store.origins.remember(source.client.name, source.repository, layer.digest)
+            rootfs: Rootfs = ()
+            for diff_id, layer in layers:
+                rootfs += (self._store.import_layer(diff_id, layer, rootfs, origins),)
+            image = self._store.put_image(pulled.config, rootfs, (None,) * len(rootfs), ())
+        else:
+            for diff_id, layer in layers:
+                self._store.supply.claim(diff_id, layer, origins)
+        self._store.pulls.keep_manifest(image.id, pulled.manifest.media_type, pulled.manifest.raw)
+        if platform == self._own:
+            self._store.tag(image.id, store_name(reference))
         return self._remembered(reference, platform, image, pulled.digest)
+
+    def complete(self, reference: Reference, known: Known) -> None:
+        """Fetches what the store lacks of an image."""
+        kept = self._store.pulls.manifest(known.image.id)
+        layers = parse_manifest(kept[1], kept[0]).layers if kept is not None else ()
+        missing = {layer.digest: layer.size for layer in layers if not self._store.blobs.has(layer.digest)}
+        if not missing:
+            return
+        reports = self._reports
+        name = reference.tagged().familiar
+        reports.emit(Phase(reports.clock(), None, "pull", True, name))
+        moving = Bytes(f"pull {name}", sum(missing.values()), reports.emit, reports.clock)
+        self._store.supply.fetch(layers, moving.of_blob)
+        moving.end()
+        reports.emit(Phase(reports.clock(), None, "pull", False, name))
 
     def _newest(self, reference: Reference, platform: Platform, known: Known) -> Known:
         """A lookup, which costs no transfer when the name means what it meant."""
@@ -162,6 +196,12 @@ class Images:
             return self._remembered(reference, platform, known.image, digest)
         return self.pull(reference, platform)
 
+    def _at_hand(self, reference: Reference, platform: Platform) -> Known | None:
+        known = self._stored(reference, platform)
+        if self._registries is not None and known is not None and not self._fits(known, platform):
+            return None
+        return known
+
     def _fits(self, known: Known, platform: Platform) -> bool:
         """Of images of other platforms than ours, the name in the store says nothing."""
         if platform == self._own:
@@ -170,7 +210,7 @@ class Images:
         return (there.os, there.architecture) == (platform.os, platform.architecture)
 
     def _stored(self, reference: Reference, platform: Platform) -> Known | None:
-        record = self._store.pulls.find(_key(reference), str(platform))
+        record = self._store.pulls.find(store_name(reference), str(platform))
         recorded = self._store.image(str(record.image)) if record is not None else None
         if reference.digest is not None or (platform != self._own and recorded is not None):
             image = recorded
@@ -185,27 +225,9 @@ class Images:
 
     def _remembered(self, reference: Reference, platform: Platform, image: "StoredImage", digest: Digest) -> Known:
         now = self._reports.clock()
-        names = dict.fromkeys((_key(reference), f"{reference.name}@{digest}"))
+        names = dict.fromkeys((store_name(reference), f"{reference.name}@{digest}"))
         self._store.pulls.put(tuple(names), str(platform), PullRecord(digest, image.id, now))
         return Known(image, digest, now)
-
-    def _fetch(self, puller: "Puller", pulled: "PulledImage") -> None:
-        reports = self._reports
-        name = pulled.reference.familiar
-        missing = {layer.digest: layer for layer in pulled.manifest.layers if not self._store.blobs.has(layer.digest)}
-        if not missing:
-            return
-        reports.emit(Phase(reports.clock(), None, "pull", True, name))
-        moving = Bytes(f"pull {name}", sum(layer.size for layer in missing.values()), reports.emit, reports.clock)
-        puller.fetch(pulled, tuple(missing.values()), self._store.blobs, moving.moved, self._online().cancelled)
-        moving.end()
-        reports.emit(Phase(reports.clock(), None, "pull", False, name))
-
-    def _import(self, pulled: "PulledImage") -> "StoredImage":
-        rootfs: Rootfs = ()
-        for diff_id, layer in zip(pulled.parsed.diff_ids, pulled.manifest.layers, strict=True):
-            rootfs += (self._store.import_layer(diff_id, layer, rootfs),)
-        return self._store.put_image(pulled.config, rootfs, (None,) * len(rootfs), ())
 
     def _get_puller(self) -> "Puller":
         if self._puller is None:
@@ -220,6 +242,13 @@ class Images:
         return self._registries
 
 
-def _key(reference: Reference) -> str:
-    """A digest says it all: a tag beside it is a remark."""
+def store_name(reference: Reference) -> str:
+    """What an image is called in the store. A digest says it all: a tag beside it is a remark."""
     return str(reference._replace(tag=None) if reference.digest is not None else reference)
+
+
+def _origins(reference: Reference, pulled: "PulledImage") -> tuple[Origin, ...]:
+    """Where layers are to be had: the repository that was asked for, and the mirror that answered, for pushes to it."""
+    source = pulled.sources[0]
+    found = (Origin(reference.host, reference.repository), Origin(source.client.name, source.repository))
+    return tuple(dict.fromkeys(found))

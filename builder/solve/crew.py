@@ -11,7 +11,7 @@ from builder.plan.keys import effective_key, is_merge, rootfs_input, source_inpu
 from builder.plan.select import Selection, select
 from builder.solve.board import Board
 from builder.solve.stepcontext import Control
-from builder.solve.steps import Phased, StepInput, execute, host_error
+from builder.solve.steps import Phased, StepInput, execute, host_error, placed
 from layers.digest import CacheKey, Digest, Rootfs
 from layers.errors import PybuildError
 from layers.tree import Tree
@@ -143,7 +143,7 @@ def _selection(board: Board, node: Node) -> Selection | None:
         return None
     if node.id in board.known.selections:
         return board.known.selections[node.id]
-    with Phased(board.context, node, "select"):
+    with Phased(board.context, node, "select"), placed(node):
         return select(node.op, _source_tree(board, node), node.span)
 
 
@@ -154,4 +154,5 @@ def _source_tree(board: Board, node: Node) -> Tree:
     op = board.plan.nodes[source].op
     if isinstance(op, LocalOp):
         return board.context.contexts[op.name]
-    return board.context.store.tree(board.results[source].rootfs, contents=True)
+    rootfs = board.results[source].rootfs
+    return board.context.store.tree(rootfs, contents=True, listener=board.context.fetching(node))

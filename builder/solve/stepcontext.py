@@ -5,12 +5,14 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from builder.events import Emit
+from builder.plan.graph import Node
 from layers.store import Store
 from layers.tree import Tree
 
 if TYPE_CHECKING:
     from builder.sandbox.spec import Runner
     from builder.solve.run import HostFiles
+    from layers.downloads import Listener
 
 
 class StepContext(NamedTuple):
@@ -22,6 +24,12 @@ class StepContext(NamedTuple):
     contexts: Mapping[str, Tree]
     emit: Emit
     clock: Callable[[], float]
+
+    def fetching(self, node: Node) -> "Listener":
+        """Tells of base layers that come because of this step."""
+        from builder.plan.fetching import told
+
+        return told(self.emit, self.clock, node.id)
 
 
 class Control(NamedTuple):

@@ -3,6 +3,8 @@
 A step function gets the step's inputs ready-made and returns the layer it made. It records nothing: the scheduler does.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple, assert_never
 
 from builder.errors import BuildError, PlanError, Span, StepFailed
@@ -43,18 +45,25 @@ class StepInput(NamedTuple):
 
 def execute(node: Node, given: StepInput, context: StepContext) -> LayerId:
     """Does one step. Raises BuildError, with the node's span."""
-    try:
+    with placed(node):
         match node.op:
             case RunOp():
                 return _run(node, node.op, given, context)
             case CopyOp() | AddOp():
                 return _copy(node, node.op, given, context)
             case WorkdirOp():
-                return _workdir(node.op, given, context)
+                return _workdir(node, node.op, given, context)
             case ImageOp() | ScratchOp() | LocalOp() | MergeOp():
                 raise AssertionError(f"{node.title}: there is nothing to execute")
             case _:
                 assert_never(node.op)
+
+
+@contextmanager
+def placed(node: Node) -> Iterator[None]:
+    """Whatever fails inside comes out as a BuildError with the node's span."""
+    try:
+        yield
     except SourceChanged as error:
         raise StepFailed(error.message, span=node.span, hint=error.hint) from error
     except BuildError:
@@ -75,7 +84,7 @@ def host_error(error: OSError, span: Span | None) -> StepFailed:
 
 def _run(node: Node, op: RunOp, given: StepInput, context: StepContext) -> LayerId:
     with Phased(context, node, "unpack"):
-        workspace = context.store.workspace(given.rootfs)
+        workspace = context.store.workspace(given.rootfs, listener=context.fetching(node))
     tree = context.store.tree(given.rootfs, contents=True)
 
     def output(stream: int, data: bytes) -> None:
@@ -89,7 +98,7 @@ def _copy(node: Node, op: CopyOp | AddOp, given: StepInput, context: StepContext
     if given.selection is None:
         raise AssertionError(f"{node.title}: no selection")
     now_ns = int(context.clock() * 1e9)
-    dest = _destination(given.rootfs, op.chown, context)
+    dest = _destination(node, given.rootfs, op.chown, context)
     with Phased(context, node, "pack"):
         if isinstance(op, AddOp):
             entries = add_entries(op, given.selection, dest, now_ns)
@@ -98,13 +107,15 @@ def _copy(node: Node, op: CopyOp | AddOp, given: StepInput, context: StepContext
         return context.store.add_layer(entries, given.rootfs)
 
 
-def _destination(rootfs: Rootfs, owner: str | None, context: StepContext) -> Tree:
+def _destination(node: Node, rootfs: Rootfs, owner: str | None, context: StepContext) -> Tree:
     """What is there before the step: described by indexes, unpacked only when the owner cannot be found otherwise."""
-    tree = context.store.tree(rootfs)
-    return tree if can_find(owner or "", tree) else context.store.tree(rootfs, contents=True)
+    tree = context.store.tree(rootfs, listener=context.fetching(node))
+    if can_find(owner or "", tree):
+        return tree
+    return context.store.tree(rootfs, contents=True, listener=context.fetching(node))
 
 
-def _workdir(op: WorkdirOp, given: StepInput, context: StepContext) -> LayerId:
-    dest = _destination(given.rootfs, op.user, context)
+def _workdir(node: Node, op: WorkdirOp, given: StepInput, context: StepContext) -> LayerId:
+    dest = _destination(node, given.rootfs, op.user, context)
     entries = workdir_entries(op, dest, int(context.clock() * 1e9))
     return context.store.add_layer(entries, given.rootfs)

@@ -78,6 +78,17 @@ def cut(count: int) -> Act:
     return act
 
 
+def late(seconds: float) -> Act:
+    """The right answer, after a while."""
+
+    def act(handler: Handler, real: Real) -> None:
+        handler.body()
+        time.sleep(seconds)
+        handler.answer(*real())
+
+    return act
+
+
 def changed(change: Callable[[bytes], bytes], **more: str) -> Act:
     """Another body, honestly announced; ``more`` headers as for ``status``."""
 

@@ -106,7 +106,7 @@ def make_blobs(directory: Path) -> Blobs:
 
 def left_over(directory: Path) -> list[Path]:
     """Whatever a transfer left behind that is not a blob."""
-    return list((directory / "tmp").iterdir())
+    return [path for name in ("tmp", "partial") if (directory / name).exists() for path in (directory / name).iterdir()]
 
 
 def free_port() -> int:

@@ -5,88 +5,24 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from builder import api
-from builder.api import BuildResult
 from builder.errors import Cancelled, PlanError
 from builder.events import Event, PlanReady, StepOutput, StepStarted, Transfer, Warned
 from builder.output.target import OutputError
-from builder.settings import BuildRequest, OutputSpec
-from layers.image import Platform
-from layers.store import Store
 from registry.auth import Credential
 from registry.errors import Denied, LoginNeeded, RegistryError, WrongCredential
-from registry.session import Session
 from tests.conftest import REPOSITORY
 from tests.fakes.faults import Handler, Real, status
 from tests.fakes.registry import FakeRegistry
 from tests.fakes.tokens import Gate
 from tests.support.images import MadeImage, entry, make_image, make_index, make_layer
-from tests.support.registries import session
+from tests.support.registrybuilds import BASE, GET_BLOB, Builds, base_name
 
-AMD64 = Platform("linux", "amd64")
-BASE = make_image(make_layer({"etc/": None, "etc/a": b"one"}), make_layer({"etc/b": b"two" * 9000}))
 NEWER = make_image(make_layer({"etc/": None, "etc/a": b"newer"}))
-GET_BLOB = r"GET .*/blobs/"
-
-
-class Builds:
-    """Builds in one store, of one context; ``known`` are the credentials by host."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.now = 2_000_000_000.0
-        self.known: dict[str, Credential] = {}
-        self.connected = 0
-        self.events: list[Event] = []
-        self.hear: Callable[[Event], None] = lambda _: None
-        self.cancelled = threading.Event()
-        (directory / "context").mkdir()
-        (directory / "context" / "file").write_bytes(b"of the context")
-
-    def connect(self) -> Session:
-        self.connected += 1
-        return session(self.known)
-
-    def build(self, text: str, *, offline: bool = False, **fields: Any) -> BuildResult:
-        asked = BuildRequest(
-            context=str(self.directory / "context"),
-            dockerfile_path="Dockerfile",
-            dockerfile_text=text.encode(),
-            root=str(self.directory / "store"),
-            platform=AMD64,
-        )
-        self.events.clear()
-
-        def emit(event: Event) -> None:
-            self.events.append(event)
-            self.hear(event)
-
-        return api.build(
-            replace(asked, **fields),
-            emit,
-            cancelled=self.cancelled,
-            connect=None if offline else self.connect,
-            clock=lambda: self.now,
-        )
-
-    def push(self, text: str, *names: str, **fields: Any) -> BuildResult:
-        return self.build(text, tags=names, outputs=(OutputSpec("registry", None, names=names),), **fields)
-
-    def titles(self) -> list[str]:
-        return [step.title for event in self.events if isinstance(event, PlanReady) for step in event.steps]
-
-    def started(self) -> int:
-        return sum(isinstance(event, StepStarted) for event in self.events)
-
-    def store(self) -> Store:
-        return Store.open(str(self.directory / "store"))
 
 
 @pytest.fixture
@@ -102,16 +38,20 @@ def fake() -> Iterator[FakeRegistry]:
         yield registry
 
 
-def base_name(fake: FakeRegistry) -> str:
-    return f"{fake.host}/team/base:1"
-
-
 def test_a_base_is_pulled_and_kept_under_its_name(builds: Builds, fake: FakeRegistry) -> None:
     text = f"FROM {base_name(fake)}\nCOPY file /\n"
     first = builds.build(text)
     assert builds.titles()[0] == f"FROM {base_name(fake)}@{BASE.digest}"
-    moved = [event for event in builds.events if isinstance(event, Transfer) and event.what.startswith("pull")]
-    assert moved[-1].done == moved[-1].total == sum(len(layer.blob) for layer in BASE.layers)
+    moved = [event for event in builds.events if isinstance(event, Transfer)]
+    assert {event.what for event in moved} == {f"layer {layer.digest[:19]}" for layer in BASE.layers}
+    assert {event.step for event in moved} == {
+        step.step
+        for told in builds.events
+        if isinstance(told, PlanReady)
+        for step in told.steps
+        if step.title.startswith("COPY")
+    }
+    assert sum(event.done for event in moved if event.done == event.total) == sum(len(one.blob) for one in BASE.layers)
     with builds.store() as store:
         image = store.image(base_name(fake))
         assert image is not None and str(image.id) == BASE.id
