@@ -1,5 +1,7 @@
 """What is run and what is found, in a real store; commands are fakes."""
 
+from typing import Any
+
 import pytest
 
 from builder.errors import PlanError, StepFailed
@@ -309,9 +311,9 @@ def test_a_linked_copy_does_not_look_at_the_base(builds: Builds) -> None:
     asked: list[Rootfs] = []
     tree = builds.store.tree
 
-    def spy(rootfs: Rootfs, *, contents: bool = False) -> Stack:
+    def spy(rootfs: Rootfs, **more: Any) -> Stack:
         asked.append(rootfs)
-        return tree(rootfs, contents=contents)
+        return tree(rootfs, **more)
 
     builds.store.tree = spy  # type: ignore[method-assign, assignment]  # only what is asked is of interest
     found = plan("FROM base\nCOPY --link f /f\n", base)
