@@ -315,7 +315,7 @@ def test_a_linked_copy_does_not_look_at_the_base(builds: Builds) -> None:
         asked.append(rootfs)
         return tree(rootfs, **more)
 
-    builds.store.tree = spy  # type: ignore[method-assign, assignment]  # only what is asked is of interest
+    builds.store.tree = spy  # type: ignore[method-assign]  # only what is asked is of interest
     found = plan("FROM base\nCOPY --link f /f\n", base)
     assert builds.solve(found)[found.target].rootfs[:1] == (layer,)
     assert set(asked) == {()}
