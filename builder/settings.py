@@ -3,7 +3,7 @@
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -13,6 +13,12 @@ from registry.proxies import DOCKER_HOST, from_docker_config, from_environment
 from registry.reference import Reference
 
 EPOCH = "SOURCE_DATE_EPOCH"
+FETCH_ENVIRONMENT = (
+    *("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"),
+    *("SSH_AUTH_SOCK", "GNUPGHOME", "SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy"),
+)
+"""Variables of the user that git, ssh and credential helpers may see."""
 _INTEGER = re.compile(r"[+-]?[0-9]+\Z")
 
 
@@ -81,6 +87,8 @@ class BuildRequest:
     docker_host: str = DOCKER_HOST
     pull: str = "missing"
     """When registries are asked for bases: ``missing``, ``newer``, ``always`` or ``never``."""
+    environ: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """Variables of the user that programs which fetch may see (``FETCH_ENVIRONMENT``)."""
     proxies: tuple[tuple[str, str], ...] = ()
     """Proxy variables of the environment, by upper-case name: for every RUN whose build arguments say nothing else."""
 
@@ -160,6 +168,7 @@ def from_flags(flags: Flags, files: BuildFiles, host: Host) -> BuildRequest:
         epoch=_epoch(dict(build_args)),
         seccomp=_seccomp(flags.security_opts),
         pull=flags.pull,
+        environ=tuple((name, host.environ[name]) for name in FETCH_ENVIRONMENT if name in host.environ),
         docker_host=docker_host,
         proxies=tuple(from_environment(host.environ).items()),
     )

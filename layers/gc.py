@@ -3,6 +3,7 @@
 Everything is decided and renamed away while the gate is held alone, and deleted after.
 """
 
+import fcntl
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -13,6 +14,7 @@ from layers.digest import LayerId, Rootfs
 from layers.errors import IntegrityError, NotInStore
 from layers.leases import held, remove_tree
 from layers.storecontext import StoreContext
+from layers.webfiles import WebFileTable
 
 RECENT_SECONDS = 7 * 24 * 3600
 """Steps used, and unnamed images made, within this time survive a plain prune."""
@@ -58,24 +60,25 @@ class Collector:
     def prune(self, *, everything: bool) -> PruneReport:
         """Removes what neither named images, nor living processes, nor (unless ``everything``) recent builds need."""
         context = self._context
+        since = context.clock() if everything else context.clock() - RECENT_SECONDS
         with context.gate.exclusive():
             with context.database.transaction():
                 before = len(context.layers.places())
                 steps, images = len(self._steps.uses()), len(self._images.all())
-                self._forget(everything=everything)
+                self._forget(since)
                 gone = before - len(context.layers.places())
                 steps -= len(self._steps.uses())
                 images -= len(self._images.all())
             trash = self._take_orphans()
             blobs = self._take_blobs()
+            trash += self._take_repositories(since)
         if everything:
             context.files.clear()
         freed = _remove(trash) + _remove(blobs) + context.blobs.sweep()
         return PruneReport(gone, len(blobs), steps, images, freed)
 
-    def _forget(self, *, everything: bool) -> None:
+    def _forget(self, since: float) -> None:
         context = self._context
-        since = context.clock() if everything else context.clock() - RECENT_SECONDS
         leased = held(os.path.join(context.root, "leases")).layers
         roots: list[Iterable[LayerId]] = [leased]
         for image in self._images.all():
@@ -91,6 +94,7 @@ class Collector:
         context.layers.forget_blobs_of_nobody()
         context.supply.claims.forget_lost()
         context.supply.origins.forget_lost()
+        WebFileTable(context.database, context.clock).forget(since)
 
     def _delete_layers(self, gone: set[LayerId]) -> None:
         """With every layer, step and image that stands on them. In a transaction of the caller."""
@@ -120,7 +124,27 @@ class Collector:
     def _take_blobs(self) -> list[str]:
         context = self._context
         keep = context.layers.blob_digests() | held(os.path.join(context.root, "leases")).blobs
+        keep |= WebFileTable(context.database, context.clock).digests()
         return [self._take(context.blobs.path(digest)) for digest in context.blobs if digest not in keep]
+
+    def _take_repositories(self, since: float) -> list[str]:
+        """Those of git that were not used after ``since``, and that nobody works in."""
+        top = os.path.join(self._context.root, "git")
+        trash = []
+        for name in os.listdir(top) if os.path.isdir(top) else ():
+            path = os.path.join(top, name)
+            if not name.endswith(".lock") or not _idle_since(path.removesuffix(".lock"), since):
+                continue
+            lock = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.path.exists(path.removesuffix(".lock")):
+                    trash.append(self._take(path.removesuffix(".lock")))
+            except BlockingIOError:
+                continue
+            finally:
+                os.close(lock)
+        return trash
 
     def _take(self, path: str) -> str:
         target = self._context.lease.temporary("trash")
@@ -166,6 +190,13 @@ class Collector:
         temporary = os.path.join(self._context.root, "tmp")
         leases = set(os.listdir(os.path.join(self._context.root, "leases")))
         return [f"tmp/{name} belongs to no process" for name in os.listdir(temporary) if name not in leases]
+
+
+def _idle_since(path: str, since: float) -> bool:
+    try:
+        return os.stat(path).st_mtime <= since
+    except FileNotFoundError:
+        return False
 
 
 def _in_use(rootfs: Rootfs, leased: frozenset[LayerId]) -> bool:

@@ -12,9 +12,9 @@ from typing import Any
 
 from layers.errors import StoreBusy, StoreError
 
-VERSION = 3
+VERSION = 4
 """``PRAGMA user_version`` of this layout. Version 1 means: overlay metadata in ``user.overlay.*`` xattrs. Version 2 has
-``REGISTRIES`` as well, version 3 ``LAZY``."""
+``REGISTRIES`` as well, version 3 ``LAZY``, version 4 ``WEB``."""
 
 BUSY_SECONDS = 30.0
 
@@ -134,7 +134,20 @@ CREATE TABLE manifests (
 ) WITHOUT ROWID;
 """
 
-MIGRATIONS = (TABLES, REGISTRIES, LAZY)
+WEB = """
+-- What addresses gave over HTTP. mtime, used: seconds since the epoch; etag, modified: as in the answer's headers.
+CREATE TABLE webfiles (
+    url TEXT PRIMARY KEY,
+    digest TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    mtime INTEGER NOT NULL,
+    etag TEXT NOT NULL,
+    modified TEXT NOT NULL,
+    used REAL NOT NULL
+) WITHOUT ROWID;
+"""
+
+MIGRATIONS = (TABLES, REGISTRIES, LAZY, WEB)
 """What each version has more than the one before."""
 
 

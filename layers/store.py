@@ -7,6 +7,7 @@
     partial/     blobs that are being fetched (layers.partial)
     snapshots/   layers as directories in overlay format, by layer id
     indexes/     what is in a layer, by layer id (layers.index)
+    git/         repositories that were fetched from, one an address
     leases/      one locked file per living process (layers.leases)
     tmp/         one directory per living process: whatever is not finished
     gate         a lock held for moments
@@ -33,6 +34,7 @@ from layers.records import LayerRecords, Packing
 from layers.schema import VERSION, Database
 from layers.storecontext import KeyedLocks, StoreContext, boot_id
 from layers.supply import Supply
+from layers.webfiles import WebFileTable
 
 if TYPE_CHECKING:
     from layers.compress import Compression
@@ -76,6 +78,7 @@ class Store:
         self.file_digests = context.files
         self.pulls = PullTable(context.database)
         self.supply = context.supply
+        self.web_files = WebFileTable(context.database, context.clock)
 
     @classmethod
     def open(cls, root: str, *, clock: Callable[[], float] = time.time) -> Self:  # noqa: TID251 - the store owns the clock

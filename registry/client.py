@@ -223,27 +223,7 @@ class Client:
         return self._repeated(send, once=want.once)
 
     def _repeated(self, send: Callable[[], Response], *, once: bool = False) -> Response:
-        """With new attempts where they may help; the last answer, whatever its status."""
-        clock, patience = self._network.pace.clock, self._network.pace.patience
-        attempt = 0
-        while True:
-            last = attempt + 1 >= patience.attempts
-            try:
-                response = send()
-            except RegistryError as error:
-                if last or once or not error.temporary:
-                    raise
-                wait = patience.wait(attempt, clock.jitter())
-            else:
-                if last or response.status not in (_NOT_DONE if once else _TRY_AGAIN):
-                    return response
-                asked = retry_after(response.headers)
-                if asked is not None and asked > patience.retry_after_s:
-                    return response
-                response.close()
-                wait = patience.wait(attempt, clock.jitter()) + (asked or 0.0)
-            clock.sleep(wait)
-            attempt += 1
+        return repeated(self._network.pace, send, once=once)
 
     def _follow(self, request: Request, settings: HostSettings) -> Response:
         """Follows redirects of what only reads; the Authorization header stays with its origin."""
@@ -253,7 +233,7 @@ class Client:
             if response.status not in _REDIRECTS or location is None or request.method not in {"GET", "HEAD"}:
                 return response
             response.close()
-            target = _checked(self.name, request.url, location)
+            target = checked_target(self.name, request.url, location)
             if origin(target) != origin(request.url):
                 kept = {name: value for name, value in request.headers.items() if name != "Authorization"}
                 request = request._replace(headers=kept)
@@ -276,7 +256,7 @@ class Client:
         )
 
     def _ask_token(self, wanted: TokenRequest) -> TokenAnswer:
-        realm = _checked(self.name, self._base or f"https://{self._host}", wanted.url)
+        realm = checked_target(self.name, self._base or f"https://{self._host}", wanted.url)
         host = urlsplit(realm).netloc
         same = urlsplit(realm).hostname == urlsplit(f"//{self._host}").hostname
         own = self._network.settings(host)
@@ -297,8 +277,32 @@ class Client:
             response.close()
 
 
-def _checked(name: str, base: str, location: str) -> str:
-    """The address a registry refers us to, absolute. Raises BadAnswer for one that cannot be asked."""
+def repeated(pace: Pace, send: Callable[[], Response], *, once: bool = False) -> Response:
+    """``send`` with new attempts where they may help; the last answer, whatever its status."""
+    clock, patience = pace.clock, pace.patience
+    attempt = 0
+    while True:
+        last = attempt + 1 >= patience.attempts
+        try:
+            response = send()
+        except RegistryError as error:
+            if last or once or not error.temporary:
+                raise
+            wait = patience.wait(attempt, clock.jitter())
+        else:
+            if last or response.status not in (_NOT_DONE if once else _TRY_AGAIN):
+                return response
+            asked = retry_after(response.headers)
+            if asked is not None and asked > patience.retry_after_s:
+                return response
+            response.close()
+            wait = patience.wait(attempt, clock.jitter()) + (asked or 0.0)
+        clock.sleep(wait)
+        attempt += 1
+
+
+def checked_target(name: str, base: str, location: str) -> str:
+    """The address a server refers us to, absolute. Raises BadAnswer for one that cannot be asked."""
     try:
         target = urljoin(base, location)
         parts = urlsplit(target)

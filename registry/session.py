@@ -1,13 +1,14 @@
 """What one process shares of all registries: settings, credentials, connections. Imports HTTP when first used."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from registry.auth import Credential
 from registry.client import DEFAULT_PACE, Client, Network, Pace
 from registry.credentials import Credentials, Runner, run_helper
+from registry.download import download
 from registry.endpoints import Endpoint, HostSettings, Registries, network_host
 from registry.messages import Request, Response
 from registry.proxies import Proxies
@@ -17,6 +18,8 @@ from registry.settings import load, places
 
 if TYPE_CHECKING:
     from registry.transport import Transport
+
+T = TypeVar("T")
 
 CONNECTIONS = 4
 """At once to one registry, unless the settings say otherwise: what BuildKit and Docker use."""
@@ -60,6 +63,10 @@ class Session:
         """Proves ``credential`` to a registry; returns what to keep. Raises RegistryError."""
         found = Client(network_host(host), self.registries.settings(host), self._network, lambda: credential, host)
         return found.login() or credential
+
+    def download(self, url: str, headers: Mapping[str, str], take: Callable[[Response], T]) -> T:
+        """As ``registry.download.download``: of any server, with no credential of a registry."""
+        return download(self._network, url, headers, take)
 
     def _repository(self, endpoint: Endpoint, verb: str) -> Repository:
         key = endpoint.host, endpoint.key, endpoint.repository

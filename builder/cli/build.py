@@ -20,6 +20,7 @@ from builder.settings import BuildRequest, FlagError, Flags, Host, absolute, fro
 from registry.configfiles import docker_config
 
 _clock = time.time  # noqa: TID251 - events are dated with it
+_KEEP_GIT_DIR = ("BUILDKIT_CONTEXT_KEEP_GIT_DIR=1", "BUILDKIT_CONTEXT_KEEP_GIT_DIR=true")
 _RESULT_FILES = ("iidfile", "metadata_file", "digest_file")
 _WITH_MANIFEST = frozenset({"oci", "docker", "load", "registry"})
 
@@ -100,8 +101,11 @@ def make_request(session: Session, given: Mapping[str, Any], host: Host) -> Buil
         security_opts=given.get("security_opt", ()),
     )
     _check_no_command(given["path"], host.cwd)
-    staging = click.get_current_context().with_resource(Staging(store_root(given["root"], host)))
-    files = read_files(Inputs(given["path"], given["file"], given["ignorefile"], host.cwd), staging)
+    staging = click.get_current_context().with_resource(
+        Staging(store_root(given["root"], host), session.connector(host.environ), host.environ)
+    )
+    keep = any(text in _KEEP_GIT_DIR for text in given["build_arg"])
+    files = read_files(Inputs(given["path"], given["file"], given["ignorefile"], host.cwd, keep), staging)
     session.sources[files.dockerfile_path] = files.dockerfile_text
     request = from_flags(flags, files, host._replace(docker_config=docker_config(host.environ)))
     check_contexts(request)

@@ -1,19 +1,25 @@
 """Reads what a build is made from: the Dockerfile and the ignore files, found by Docker's rules."""
 
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
+from threading import Event
+from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from builder.settings import BuildFiles, BuildRequest, FlagError, IgnoreFile, UnsupportedFlag, absolute
+from builder.settings import BuildFiles, BuildRequest, FlagError, IgnoreFile, absolute
 from builder.textfile import MAX_TEXT, read_text
 
 if TYPE_CHECKING:
+    from builder.fetch.remote import Remote
     from layers.store import Store
+    from registry.session import Session
 
-_REMOTE = ("http://", "https://", "git://", "ssh://", "git@", "github.com/")
+_HTTP = ("http://", "https://")
 _NAMES = ("Dockerfile", "dockerfile")
 STDIN = "standard input"
+Environ = Mapping[str, str]
+NOTHING: Environ = MappingProxyType({})
 _NAMED = "it is looked for from the working directory, not the context"
 
 
@@ -23,9 +29,12 @@ class Staging:
     Context manager; what was unpacked goes at its end, or when the next process opens the store.
     """
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, connect: "Callable[[], Session] | None" = None, environ: Environ = NOTHING) -> None:
         self._root = root
+        self._connect = connect
+        self._environ = environ
         self._store: Store | None = None
+        self._session: Session | None = None
 
     @property
     def store(self) -> "Store":
@@ -39,10 +48,24 @@ class Staging:
         """A path nobody has; the caller makes it."""
         return self.store.temporary("context")
 
+    def remote(self) -> "Remote":
+        """What fetches for the command line itself, before there is a build."""
+        from builder.fetch.remote import Remote
+
+        return Remote(self.store, self._open if self._connect is not None else None, Event(), self._environ)
+
+    def _open(self) -> "Session":
+        if self._session is None:
+            assert self._connect is not None
+            self._session = self._connect()
+        return self._session
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if self._session is not None:
+            self._session.close()
         if self._store is not None:
             self._store.close()
 
@@ -54,26 +77,31 @@ class Inputs(NamedTuple):
     file: str | None
     ignorefiles: tuple[str, ...]
     cwd: str
+    keep_git_dir: bool = False
 
 
 def read_files(given: Inputs, staging: Staging) -> BuildFiles:
     """Raises FlagError, PybuildError for an archive that cannot be unpacked, and OSError for what cannot be read."""
     if given.context == "-":
         files = _from_stdin(given, staging)
+    elif (root := _directory(given.context, given.cwd)) is not None:
+        files = _from_directory(given, root, staging)
     else:
-        files = _from_directory(given, _directory(given.context, given.cwd))
+        files = _fetched(given, staging)
     if given.ignorefiles:
         files = files._replace(ignores=tuple(_named_ignore(name, given.cwd) for name in given.ignorefiles))
     return files
 
 
-def _from_directory(given: Inputs, root: Path) -> BuildFiles:
+def _from_directory(given: Inputs, root: Path, staging: Staging) -> BuildFiles:
     if given.file is None:
         shown, path = _find(given.context, root)
     elif given.file == "-":
         return BuildFiles(str(root), STDIN, _dockerfile_from_stdin(), _ignores(root, root / ".dockerignore"))
+    elif given.file.startswith(_HTTP):
+        return BuildFiles(str(root), given.file, _download(given.file, staging), _ignores(root, root / ".dockerignore"))
     else:
-        shown, path = given.file, Path(absolute(given.cwd, _local_file(given.file)))
+        shown, path = given.file, Path(absolute(given.cwd, given.file))
     # NAME.dockerignore beside the Dockerfile replaces the context's .dockerignore, even when empty.
     ignores = _ignores(root, path.with_name(path.name + ".dockerignore"), root / ".dockerignore")
     return BuildFiles(str(root), shown, _read(path, shown, named=given.file is not None), ignores)
@@ -93,7 +121,7 @@ def _from_stdin(given: Inputs, staging: Staging) -> BuildFiles:
     directory = staging.directory()
     if is_archive(head):
         unpack_context(read, directory, STDIN)
-        return _unpacked(directory, given.file, STDIN)
+        return _unpacked(directory, given.file, STDIN, staging)
     if given.file is not None:
         raise FlagError(
             f"standard input and --file {given.file} both give a Dockerfile",
@@ -103,13 +131,35 @@ def _from_stdin(given: Inputs, staging: Staging) -> BuildFiles:
     return BuildFiles(directory, STDIN, _limited(read_all(read, MAX_TEXT + 1)), (), unpacked=True)
 
 
-def _unpacked(directory: str, file: str | None, what: str) -> BuildFiles:
+def _fetched(given: Inputs, staging: Staging) -> BuildFiles:
+    """From a repository, or over HTTP: an archive or a Dockerfile."""
+    from builder.fetch.remote import DOCKERFILE, fetch_context
+
+    found = fetch_context(given.context, staging.remote(), keep_git_dir=given.keep_git_dir)
+    if found.dockerfile and given.file is None:
+        return _unpacked(found.directory, DOCKERFILE, given.context, staging)
+    return _unpacked(found.directory, given.file, given.context, staging)
+
+
+def _download(url: str, staging: Staging) -> bytes:
+    """A Dockerfile."""
+    remote = staging.remote()
+    found = remote.http().fetch(url)
+    with remote.store.blobs.open(found.digest) as blob:
+        from builder.fetch.archives import read_all
+
+        return _limited(read_all(blob.read, MAX_TEXT + 1))
+
+
+def _unpacked(directory: str, file: str | None, what: str, staging: Staging) -> BuildFiles:
     """The Dockerfile is in the context. Ignore files of what is no directory of the user's are not applied (reference
     part 2)."""
     from builder.cli.inside import read_inside
 
     if file == "-":
         return BuildFiles(directory, STDIN, _dockerfile_from_stdin(), (), unpacked=True)
+    if file is not None and file.startswith(_HTTP):
+        return BuildFiles(directory, file, _download(file, staging), (), unpacked=True)
     for name in _NAMES if file is None else (file,):
         text = read_inside(directory, name, MAX_TEXT)
         if text is not None:
@@ -131,22 +181,20 @@ def _limited(text: bytes) -> bytes:
     return text
 
 
-def _directory(context: str, cwd: str) -> Path:
+def _directory(context: str, cwd: str) -> Path | None:
+    """None for what is to be fetched. A directory comes first, whatever its name looks like."""
     root = Path(absolute(cwd, context))
     if root.is_dir():
         return root
-    if context.startswith(_REMOTE):
-        raise UnsupportedFlag(f"a remote build context ({context})", "fetch it, and name its directory")
+    if "/" in context or ":" in context:
+        from builder.fetch.remote import is_remote
+
+        if is_remote(context):
+            return None
     hint = "the argument is the directory whose files COPY takes, often just ."
     if root.is_file():
         hint += f"; an archive is read from standard input: pybuild - < {context}"
     raise FlagError(f"{context}: {'is not a directory' if root.exists() else 'no such directory'}", hint=hint)
-
-
-def _local_file(file: str) -> str:
-    if file.startswith(_REMOTE):
-        raise UnsupportedFlag(f"--file {file}", "fetch it, and name the file")
-    return file
 
 
 def _find(context: str, root: Path) -> tuple[str, Path]:

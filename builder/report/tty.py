@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Callable
 from typing import NamedTuple
 
-from builder.events import Event, Phase, StepCached, StepFailed, StepFinished, Transfer, Warned
+from builder.events import Event, StepCached, StepFailed, StepFinished, Transfer, Warned
 from builder.report.timeline import State, Step, Timeline, clean, seconds_text
 
 _UP = "\x1b[{}A"
@@ -20,8 +20,6 @@ _STYLES = {"done": "34", "cached": "36", "failed": "31", "warning": "33", "outpu
 _BAR_AFTER = 0.5
 """Seconds a transfer must last to be shown."""
 _SMALLEST = (20, 4)
-_DOING = {"resolve": "Building", "pull": "Pulling", "push": "Pushing"}
-"""By phase: what the first line says before there are steps, and for commands that have none."""
 
 
 class _Line(NamedTuple):
@@ -77,8 +75,6 @@ class Tty:
         self._timeline = Timeline()
         self._above: list[_Line] = []
         """Lines for good, not yet written."""
-        self._doing = "Working"
-        """What is done while there are no steps."""
         self._widths: list[int] = []
         """Of the lines of the last frame that will be drawn over."""
 
@@ -87,8 +83,6 @@ class Tty:
         match event:
             case StepCached() | StepFinished() | StepFailed():
                 self._above.append(_ended(self._timeline.step(event.step)))
-            case Phase(step=None, name=name) if name in _DOING:
-                self._doing = _DOING[name]
             case Warned():
                 place = f" (line {event.first_line})" if event.first_line else ""
                 self._above.append(_Line(f"WARNING: {clean(event.message)}{place}", "warning"))
@@ -107,9 +101,7 @@ class Tty:
         if timeline.started is None:
             return
         done = timeline.finished
-        # Without steps it was a pull or a push: one that failed has not ended its phase.
-        failed = done is None and (bool(timeline.steps) or bool(timeline.phases))
-        head = self._head(timeline.latest, "FAILED" if failed else "FINISHED")
+        head = self._head(timeline.latest, "FAILED" if done is None else "FINISHED")
         self._draw([head], max(self._size()[0], _SMALLEST[0]))
         if done is not None:
             # Nothing is drawn over these: they may wrap, and are not cut.
@@ -119,10 +111,7 @@ class Tty:
     def _head(self, now: float, suffix: str = "") -> _Line:
         timeline = self._timeline
         seconds = now - (timeline.started if timeline.started is not None else now)
-        if timeline.steps:
-            text = f"[+] Building {seconds_text(seconds)} ({timeline.ended}/{len(timeline.steps)}) {suffix}"
-        else:
-            text = f"[+] {self._doing} {seconds_text(seconds)} {suffix}"
+        text = f"[+] Building {seconds_text(seconds)} ({timeline.ended}/{len(timeline.steps)}) {suffix}"
         return _Line(text.rstrip(), "failed" if timeline.failed else "head")
 
     def _live(self, now: float, columns: int, height: int) -> list[_Line]:
@@ -191,7 +180,6 @@ def _ended(step: Step) -> _Line:
 
 
 def _bar(transfer: Transfer, seconds: float, columns: int) -> str:
-    """The name has half of the line at most: how far it is says more."""
     from tqdm import tqdm
 
     text = tqdm.format_meter(
@@ -199,7 +187,7 @@ def _bar(transfer: Transfer, seconds: float, columns: int) -> str:
         transfer.total,
         seconds,
         ncols=columns,
-        prefix=fit(f" => => {clean(transfer.what)}", columns // 2),
+        prefix=f" => => {clean(transfer.what)}",
         ascii=True,
         unit="B",
         unit_scale=True,

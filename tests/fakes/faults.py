@@ -128,21 +128,6 @@ def slow_body(handler: Handler, real: Real) -> None:
     _drip(handler, data)
 
 
-def paced(seconds: float) -> Act:
-    """The answer as it is, in twenty parts that take so long together."""
-
-    def act(handler: Handler, real: Real) -> None:
-        code, headers, data = real()
-        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        handler.raw(f"HTTP/1.1 {code} X\r\n{head}Content-Length: {len(data)}\r\n\r\n".encode())
-        step = -(-len(data) // 20)
-        for start in range(0, len(data), step):
-            handler.raw(data[start : start + step])
-            time.sleep(seconds / 20)
-
-    return act
-
-
 def _drip(handler: Handler, data: bytes) -> None:
     handler.close_connection = True
     try:

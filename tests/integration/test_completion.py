@@ -1,8 +1,12 @@
 """Completion in the shells themselves: the script is loaded, a line is typed, Tab is pressed."""
 
 import os
+import pty
+import re
+import select
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,9 +14,37 @@ import pytest
 
 from tests.conftest import REPOSITORY
 from tests.support.builds import Bench
-from tests.support.terminal import PATIENCE_S, Terminal
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.needs_tool("busybox", "bash")]
+
+PATIENCE_S = 30
+_ESCAPES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\\\)|[ -/]*[0-~])|\r")
+
+
+class Shell:
+    """An interactive shell on a terminal of its own."""
+
+    def __init__(self, command: list[str], env: dict[str, str]) -> None:
+        self._main, other = pty.openpty()
+        self._process = subprocess.Popen(command, stdin=other, stdout=other, stderr=other, env=env, cwd=REPOSITORY)
+        os.close(other)
+        self.seen = ""
+
+    def type(self, text: str) -> None:
+        os.write(self._main, text.encode())
+
+    def wait_for(self, text: str) -> None:
+        """AssertionError when it is not shown within PATIENCE_S, from here on."""
+        seen, deadline = "", time.monotonic() + PATIENCE_S
+        while text not in seen:
+            ready, _, _ = select.select([self._main], [], [], max(deadline - time.monotonic(), 0))
+            assert ready, f"no {text!r} in {seen!r}"
+            seen = _ESCAPES.sub("", seen + os.read(self._main, 1 << 16).decode(errors="replace"))
+
+    def close(self) -> None:
+        os.close(self._main)
+        self._process.kill()
+        self._process.wait()
 
 
 @pytest.fixture
@@ -36,8 +68,8 @@ def environment(bench: Bench, tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def bash(environment: dict[str, str]) -> Iterator[Terminal]:
-    shell = Terminal(["bash", "--norc", "--noprofile", "-i"], environment)
+def bash(environment: dict[str, str]) -> Iterator[Shell]:
+    shell = Shell(["bash", "--norc", "--noprofile", "-i"], environment)
     shell.type('eval "$(pybuild completion bash)"; echo load""ed\n')
     shell.wait_for("loaded")
     yield shell
@@ -55,14 +87,14 @@ def bash(environment: dict[str, str]) -> Iterator[Terminal]:
         ("pybuild --pull=al\t", "pybuild --pull=always "),
     ],
 )
-def test_bash(bash: Terminal, typed: str, completed: str) -> None:
+def test_bash(bash: Shell, typed: str, completed: str) -> None:
     bash.type(typed)
     bash.wait_for(completed)
 
 
 @pytest.mark.needs_tool("zsh")
 def test_zsh(environment: dict[str, str]) -> None:
-    shell = Terminal(["zsh", "-f", "-i"], environment)
+    shell = Shell(["zsh", "-f", "-i"], environment)
     shell.type('autoload -U compinit && compinit -D; eval "$(pybuild completion zsh)"; echo load""ed\n')
     shell.wait_for("loaded")
     shell.type("pybuild rmi z\t")

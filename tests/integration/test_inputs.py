@@ -3,16 +3,19 @@
 import io
 import os
 import signal
+import socket
 import subprocess
 import tarfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import REPOSITORY
 from tests.support.builds import Bench, Built, parse
+from tests.support.webserver import Page, Repository, Web, web
 
 pytestmark = [pytest.mark.needs_root]
 
@@ -105,3 +108,92 @@ def test_killed_while_it_unpacks(bench: Bench) -> None:
     process.stdin.close()
     bench.pybuild("images")
     assert leftovers(bench) == []
+
+
+@pytest.fixture
+def server() -> Iterator[Web]:
+    with web() as found:
+        yield found
+
+
+def test_an_archive_over_http(bench: Bench, tmp_path: Path, server: Web) -> None:
+    files = {"sub/D": DOCKERFILE, "own": "o"}
+    server.pages["/x"] = Page(archive(files, mode="w:gz"), {"ETag": "1"})
+    arguments = ("-f", "sub/D", "-o", f"type=tar,dest={tmp_path}/out.tar", server.url("/x"))
+    bench.build(*arguments)
+    assert members(tmp_path / "out.tar")["all/own"].uid == 5
+    assert bench.build(*arguments).executed() == set()
+    assert leftovers(bench) == []
+
+
+def test_a_dockerfile_over_http(bench: Bench, tmp_path: Path, server: Web) -> None:
+    (tmp_path / "f").write_text("f")
+    server.pages["/D"] = Page(b"FROM scratch\nCOPY context /\n")
+    bench.build(server.url("/D"))
+    server.pages["/D"] = Page(b"FROM scratch\nCOPY f /\n")
+    bench.build("-f", server.url("/D"), tmp_path)
+    assert "/none: the server answered 404" in bench.attempt(server.url("/none")).stderr
+
+
+@pytest.mark.needs_tool("git")
+def test_a_repository(bench: Bench, tmp_path: Path, server: Web) -> None:
+    server.repositories = tmp_path / "served"
+    repository = Repository(server.repositories, "r.git")
+    files = {"Dockerfile": "FROM scratch\nCOPY . /\n", ".dockerignore": "f", "f": "f", "d/Dockerfile": DOCKERFILE}
+    first = repository.commit({**files, "d/own": "o", "d/out": "->/etc/passwd"})
+    out = tmp_path / "out.tar"
+    bench.build("-o", f"type=tar,dest={out}", server.url("/git/r.git"))
+    found = members(out)
+    assert "f" in found
+    assert ".git/HEAD" not in found
+    assert (found["f"].uid, found["f"].mode) == (0, 0o644)
+    bench.build("-o", f"type=tar,dest={out}", server.url("/git/r.git#main:d"))
+    assert {"all/own", "all/out", "own"} <= members(out).keys()
+    repository.commit({"d/own": "changed"})
+    asked = len(server.asked)
+    assert bench.build(server.url(f"/git/r.git#{first}:d")).executed() == set()
+    assert len(server.asked) == asked
+    bench.build("--build-arg=BUILDKIT_CONTEXT_KEEP_GIT_DIR=1", "-o", f"type=tar,dest={out}", server.url("/git/r.git"))
+    assert ".git/HEAD" in members(out)
+    assert leftovers(bench) == []
+
+
+@pytest.mark.needs_tool("git")
+def test_a_repository_over_gits_own_protocol(bench: Bench, tmp_path: Path) -> None:
+    repository = Repository(tmp_path / "served", "r.git")
+    repository.commit({"Dockerfile": "FROM scratch\nCOPY f /\n", "f": "f"})
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    daemon = subprocess.Popen(
+        [
+            *("git", "daemon", "--listen=127.0.0.1", f"--port={port}", "--reuseaddr", "--export-all"),
+            *(f"--base-path={tmp_path}/served", str(tmp_path / "served")),
+        ],
+        start_new_session=True,
+    )
+    try:
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
+                break
+        bench.build(f"git://127.0.0.1:{port}/r.git")
+    finally:
+        os.killpg(daemon.pid, signal.SIGKILL)
+        daemon.wait()
+
+
+@pytest.mark.needs_tool("git")
+@pytest.mark.parametrize(
+    ("context", "problem"),
+    [
+        ("https://127.0.0.1:1/x.git#--upload-pack=touch", "cannot be the name of a branch"),
+        ("https://127.0.0.1:1/x.git?colour=red", "colour is no part of a git address"),
+        ("https://127.0.0.1:1/x.git", "Failed to connect"),
+        ("file:///srv/x.git", "no such directory"),
+        ("ext::sh -c touch% x", "no such directory"),
+    ],
+)
+def test_addresses_that_lead_nowhere(bench: Bench, context: str, problem: str) -> None:
+    failed = bench.attempt(context)
+    assert failed.code in {1, 2}
+    assert problem in failed.stderr

@@ -42,6 +42,7 @@ def test_defaults() -> None:
         dockerfile_text=b"FROM scratch\n",
         root="/home/ann/.local/share/pybuild",
         platform=Platform("linux", "amd64"),
+        environ=(("HOME", "/home/ann"),),
     )
 
 

@@ -192,26 +192,6 @@ def test_slow_transfers_get_a_bar() -> None:
     assert any("layer:  25%" in row for row in shown(events, 102.0, columns=80)[0].text)
 
 
-@pytest.mark.parametrize("columns", [20, 24, 33, 60])
-@pytest.mark.parametrize("total", [None, 1 << 30])
-def test_bars_fit_any_terminal(columns: int, total: int | None) -> None:
-    what = "pull registry.example:5000/a/long/name:日本"
-    events: list[Event] = [PLAN, Transfer(100.0, None, what, 0, total), Transfer(101.0, None, what, 1 << 28, total)]
-    screen, _ = shown(events, 102.0, columns=columns)
-    assert all(width(row) < columns for row in screen.rows)
-    assert total is None or any(" 25%" in row for row in screen.rows)
-
-
-def test_a_command_without_steps() -> None:
-    begin, end = (Phase(at, None, "pull", at == 100.0, "base") for at in (100.0, 101.0))
-    screen, tty = shown([begin, end], 101.0)
-    tty.close()
-    assert screen.text == ["[+] Pulling 1.0s FINISHED"]
-    screen, tty = shown([begin], 101.0)
-    tty.close()
-    assert screen.text == ["[+] Pulling 0.0s FAILED"]
-
-
 def test_phases_outside_of_steps() -> None:
     events: list[Event] = [PLAN, Phase(100.0, None, "output", True, "app.tar"), Phase(100.0, 2, "unpack", True)]
     assert [row for row in shown(events, 101.0)[0].text if "=>" in row] == [
