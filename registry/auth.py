@@ -11,7 +11,17 @@ from collections.abc import Generator, Iterable, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
-from registry.errors import BadAnswer, Where, WrongCredential, printable, redact, said, wrong_credential
+from registry.errors import (
+    Action,
+    BadAnswer,
+    RegistryError,
+    Where,
+    login_needed,
+    printable,
+    redact,
+    said,
+    wrong_credential,
+)
 
 CLIENT_ID = "pybuild"
 DEFAULT_LIFE = 60.0
@@ -231,11 +241,14 @@ def _token(wish: TokenWish, body: bytes, now: float) -> Token:
     return Token(value, now + seconds * _SPENT, refresh if isinstance(refresh, str) else "")
 
 
-def _refused(wish: TokenWish, answer: TokenAnswer) -> WrongCredential | BadAnswer:
+def _refused(wish: TokenWish, answer: TokenAnswer) -> RegistryError:
     more = "; ".join(message for _, message in said(answer.body) if message)
     where = Where(wish.realm, answer.status)
     if wish.credential and answer.status in {400, 401, 403}:
         return wrong_credential(wish.host, wish.credential.username, more, where)
+    if answer.status in {401, 403}:
+        # Some services give nobody a token that allows nothing, as others do.
+        return login_needed(Action("pull", wish.host), where)
     temporary = answer.status >= 500 or answer.status == 429
     return BadAnswer(
         f"the token service of {wish.host} answered {answer.status}" + (f': "{printable(more)}"' if more else ""),

@@ -170,9 +170,12 @@ def of_answer(action: Action, status: int, body: bytes, url: str, *, known: bool
             where=where,
         )
     temporary = status >= 500 or status in _TEMPORARY
+    hint = "the registry has trouble of its own: try again later" if temporary else None
+    if status == 405 and action.verb == "push to":
+        hint = "it takes no pushes: it may be read-only for now, or a mirror; push to another registry"
     return RegistryError(
         f"{action.host} answered {status} to {_doing(action)}{_quoted(more)}",
-        hint="the registry has trouble of its own: try again later" if temporary else None,
+        hint=hint,
         temporary=temporary,
         where=where,
     )

@@ -7,6 +7,7 @@ import io
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from functools import partial
 from typing import NamedTuple, Protocol
 
@@ -14,7 +15,7 @@ from layers.blobs import Progress
 from layers.digest import BlobDigest, Digest
 from layers.image import Descriptor
 from registry.client import Pace
-from registry.errors import Stopped
+from registry.errors import RegistryError, Stopped
 from registry.parallel import run_all
 from registry.reference import Reference
 from registry.repository import Repository
@@ -82,10 +83,14 @@ class Push:
         self._sent: dict[BlobDigest, Future[None]] = {}
 
     def check(self) -> None:
-        """Whether we may push, by starting an upload and giving it up. Raises LoginNeeded, WrongCredential, Denied."""
+        """Whether we may push, by starting an upload and giving it up. Raises LoginNeeded, WrongCredential, Denied.
+
+        Where we may not delete, not even our own upload, the registry ends it in its time.
+        """
         upload = self._repository.start_upload()
         assert upload is not None
-        self._repository.cancel_upload(upload)
+        with suppress(RegistryError):
+            self._repository.cancel_upload(upload)
 
     def send(self, blob: Blob, progress: Progress | None = None) -> None:
         """Puts it there if it is not, once: who comes later waits. Raises RegistryError.

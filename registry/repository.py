@@ -53,6 +53,7 @@ class Repository:
         self._verb = verb
         self._pull = (repository_scope(repository, "pull"),)
         self._push = (repository_scope(repository, "pull", "push"),)
+        self._delete = (repository_scope(repository, "delete", "pull", "push"),)
         # One token for a whole push: what reads in it asks for no other.
         self._read = self._push if verb == "push" else self._pull
 
@@ -207,9 +208,12 @@ class Repository:
         return self._next(self.client.ask_all(want), upload._replace(offset=0))
 
     def cancel_upload(self, upload: Upload) -> None:
-        """DELETE of the session; one that is gone is as good."""
+        """DELETE of the session; one that is gone is as good.
+
+        Docker's registry wants the right to delete for it, which few who may push have: expect ``Denied``.
+        """
         ok = frozenset({200, 202, 204, 404})
-        self.client.ask_all(Want(self._action("such upload"), "DELETE", upload.url, self._push, ok=ok))
+        self.client.ask_all(Want(self._action("such upload"), "DELETE", upload.url, self._delete, ok=ok))
 
     def tags(self) -> Iterator[str]:
         """All tags, in the registry's order."""

@@ -79,12 +79,23 @@ def cut(count: int) -> Act:
 
 
 def late(seconds: float) -> Act:
-    """The right answer, after a while."""
+    """The right answer, after a while, if it is still right then."""
 
     def act(handler: Handler, real: Real) -> None:
         handler.body()
         time.sleep(seconds)
         handler.answer(*real())
+
+    return act
+
+
+def slow_to_say(seconds: float) -> Act:
+    """Whether it may be done is decided at once, and so is it done; the answer comes after a while."""
+
+    def act(handler: Handler, real: Real) -> None:
+        answer = real()
+        time.sleep(seconds)
+        handler.answer(*answer)
 
     return act
 

@@ -222,8 +222,8 @@ class _Handler(BaseHTTPRequestHandler):
         found = re.match(_NAME + r"/(manifests|blobs|tags|referrers)/", parts.path)
         scope = ""
         if found:
-            reading = self.command in {"GET", "HEAD"}
-            scope = f"repository:{found['repository']}:{'pull' if reading else 'pull,push'}"
+            actions = {"GET": "pull", "HEAD": "pull", "DELETE": "delete"}.get(self.command, "pull,push")
+            scope = f"repository:{found['repository']}:{actions}"
         if not registry.gate.open(authorization, scope):
             challenge = registry.gate.challenge(registry.base, scope)
             return 401, {"WWW-Authenticate": challenge}, _error("UNAUTHORIZED", "authentication required")

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs
 @dataclass
 class Gate:
     """``kind``: none, basic or bearer. ``users`` by name; ``writers`` may push, and everybody when it is None.
+    ``deleters``: who may delete, even a broken upload; few may.
 
     ``private``: without a password not even a pull. ``life``: seconds of a token. ``oauth2``: whether POST is known.
     ``realm``: where tokens are to be had, "" for this very server. Times are of the monotonic clock.
@@ -20,6 +21,7 @@ class Gate:
     kind: str = "none"
     users: dict[str, str] = field(default_factory=dict)
     writers: frozenset[str] | None = None
+    deleters: frozenset[str] = frozenset()
     private: bool = True
     life: float = 300.0
     oauth2: bool = True
@@ -65,6 +67,8 @@ class Gate:
             granted = frozenset()
         if not user or (self.writers is not None and user not in self.writers):
             granted = frozenset(part for part in granted if part.endswith(":pull"))
+        if user not in self.deleters:
+            granted = frozenset(part for part in granted if not part.endswith(":delete"))
         value = secrets.token_urlsafe(16)
         with self.lock:
             self.issued[value] = (time.monotonic() + self.life, granted)

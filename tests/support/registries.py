@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from layers.blobs import Blobs
 from layers.digest import BlobDigest, Digest
@@ -117,12 +118,17 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def docker_registry(directory: Path, pair: Pair | None, *, htpasswd: bool = True) -> Iterator[str]:
-    """Debian's docker-registry on loopback, with TLS if ``pair`` is given; yields its host and port."""
-    port = free_port()
+def docker_registry(
+    directory: Path, pair: Pair | None, *, htpasswd: bool = True, port: int = 0, more: Mapping[str, Any] = {}
+) -> Iterator[str]:
+    """Debian's docker-registry on loopback, with TLS if ``pair`` is given; yields its host and port.
+
+    ``port``: any free one if 0; ``more``: sections of its configuration, instead of ours.
+    """
+    port = port or free_port()
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "htpasswd").write_text(HTPASSWD)
-    config = {
+    config: dict[str, Any] = {
         "version": 0.1,
         "log": {"level": "warn"},
         "storage": {"filesystem": {"rootdirectory": str(directory / "data")}, "delete": {"enabled": True}},
@@ -133,7 +139,7 @@ def docker_registry(directory: Path, pair: Pair | None, *, htpasswd: bool = True
     if htpasswd:
         config["auth"] = {"htpasswd": {"realm": "of a test", "path": str(directory / "htpasswd")}}
     # JSON is YAML.
-    (directory / "config.yml").write_text(json.dumps(config))
+    (directory / "config.yml").write_text(json.dumps({**config, **more}))
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen(
             ["docker-registry", "serve", str(directory / "config.yml")],

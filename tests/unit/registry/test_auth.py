@@ -19,7 +19,7 @@ from registry.auth import (
     parse_challenges,
     trusted_realm,
 )
-from registry.errors import BadAnswer, RegistryError, WrongCredential
+from registry.errors import BadAnswer, LoginNeeded, RegistryError, WrongCredential
 
 LOGIN = Credential("me", "s3cret")
 SCOPES = ("repository:a/b:pull",)
@@ -128,6 +128,13 @@ def test_a_wrong_password() -> None:
         talk(wish(LOGIN), TokenAnswer(401, b""), TokenAnswer(401, b'{"errors":[{"message":"bad"}]}'))
     assert caught.value.message == "r.example does not accept the password of user 'me': \"bad\""
     assert "s3cret" not in repr(caught.value)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_service_that_gives_nobody_a_token(status: int) -> None:
+    with pytest.raises(LoginNeeded, match=r"^r\.example wants to know who you are$") as caught:
+        talk(wish(None), TokenAnswer(status, b'{"errors":[{"message":"denied"}]}'))
+    assert caught.value.hint == "check the name; if the repository is private, run 'pybuild login r.example'"
 
 
 @pytest.mark.parametrize(("status", "temporary"), [(500, True), (429, True), (418, False)])

@@ -34,6 +34,7 @@ def body(code: str, message: str = "") -> bytes:
         (PULL, 404, body("NAME_UNKNOWN"), True, UnknownName, "r.example has no repository team/app"),
         (PULL, 429, b"", True, RateLimited, "r.example allows no more requests for now"),
         (PULL, 418, b"", True, RegistryError, "r.example answered 418 to the request to pull team/app tag 9"),
+        (PUSH, 405, b"", True, RegistryError, "r.example answered 405 to the request to push to team/app"),
         (PULL, 500, b"<html>", True, RegistryError, "r.example answered 500 to the request to pull team/app tag 9"),
     ],
 )

@@ -17,6 +17,7 @@ def place(request: pytest.FixtureRequest, authority: Authority) -> Iterator[Plac
     shape: str = request.param
     kind = shape.rpartition("-")[2]
     gate = Gate("none" if kind == "open" else kind, {USER: PASSWORD}, oauth2=shape != "old-bearer")
+    gate.deleters = frozenset({USER})
     tls = shape.startswith("tls")
     settings = HostSettings(ca=(str(authority.ca),)) if tls else HostSettings()
     with FakeRegistry(gate, tls=authority.issue() if tls else None).running() as fake:

@@ -299,6 +299,17 @@ def test_no_permission_to_push() -> None:
         )
 
 
+def test_the_right_to_delete_is_not_needed() -> None:
+    """Docker's registry asks for it even where somebody gives up an upload of his own."""
+    gate = Gate("bearer", {USER: PASSWORD}, deleters=frozenset())
+    with FakeRegistry(gate).running() as fake, session({fake.host: login()}) as ours:
+        work = Push(ours.target(name(fake)), KnownOrigins(), PACE)
+        work.check()
+        work.send(BLOB)
+        assert ("x", str(BLOB.descriptor.digest)) in fake.blobs
+        assert len([one for one in fake.log if one.method == "DELETE" and one.status == 401]) == 1
+
+
 def test_tokens_that_expire_do_not_fail_a_long_push() -> None:
     """A token lives for a tenth of the time the push takes, and is renewed between chunks."""
     gate = Gate("bearer", {USER: PASSWORD}, life=0.2)
