@@ -8,7 +8,7 @@ import os
 import stat
 from typing import Self
 
-from layers import overlayfmt
+from layers import overlayfmt, owners
 from layers.content import Seen, show
 from layers.entry import Entry, Kind
 from layers.errors import UnsafeArchive
@@ -190,7 +190,7 @@ class Descent:
 
 def set_metadata(fd: int, entry: Entry) -> None:
     """Owner, mode and attributes of an open file, in this order: a change of owner drops setuid and capabilities."""
-    os.fchown(fd, entry.uid, entry.gid)
+    owners.give(fd, entry.uid, entry.gid)
     os.fchmod(fd, entry.mode)
     if entry.xattrs:
         set_xattrs(fd, entry)
@@ -199,8 +199,8 @@ def set_metadata(fd: int, entry: Entry) -> None:
 def set_xattrs(file: int | str, entry: Entry) -> None:
     """``file``: a descriptor, or a path that is not followed if it is a link."""
     for name, value in entry.xattrs:
-        if overlayfmt.is_overlay_xattr(name):
-            continue  # from a foreign layer, they would hide files or redirect elsewhere
+        if overlayfmt.is_reserved_xattr(name):
+            continue  # from a foreign layer, they would hide files, redirect elsewhere or give to others
         try:
             os.setxattr(file, name, value, follow_symlinks=isinstance(file, int))
         except OSError as error:

@@ -76,7 +76,7 @@ class Materialiser:
         make_root(temporary)
         try:
             with open_blob(context, record, listener) as stream:
-                unpack(read_tar(stream.read), temporary, below=below)
+                unpack(read_tar(stream.read), temporary, below=below, stand_ins=True)
                 stream.drain()
             with context.placing():
                 now = context.layers.get(record.id)

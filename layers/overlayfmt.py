@@ -15,9 +15,11 @@ from itertools import zip_longest
 from layers.content import chunks
 from layers.entry import Entry, FileSource, Kind
 from layers.errors import StoreError
+from layers.owners import PREFIX, device, owner
 from layers.tree import Tree
 
 _NAMESPACES = (b"user.overlay.", b"trusted.overlay.")
+_RESERVED = (*_NAMESPACES, PREFIX)
 OPAQUE_XATTR = b"user.overlay.opaque"
 _OPAQUE = frozenset((name + b"opaque", b"y") for name in _NAMESPACES)
 _INCOMPLETE = frozenset(name + feature for name in _NAMESPACES for feature in (b"redirect", b"metacopy"))
@@ -36,12 +38,17 @@ def is_overlay_xattr(name: bytes) -> bool:
     return name.startswith(_NAMESPACES)
 
 
+def is_reserved_xattr(name: bytes) -> bool:
+    """Whether the attribute is overlayfs's or ours (``layers.owners``): no image has it."""
+    return name.startswith(_RESERVED)
+
+
 def is_portable_xattr(name: bytes) -> bool:
     """Whether a layer carries the attribute: not what the host's security modules and ACLs wrote beside the file.
 
     BuildKit leaves out all of ``security.`` and ``system.`` but the capabilities.
     """
-    if name.startswith(_NAMESPACES):
+    if name.startswith(_RESERVED):
         return False
     return name == b"security.capability" or not name.startswith((b"security.", b"system."))
 
@@ -78,14 +85,18 @@ def read_xattrs(path: bytes) -> tuple[tuple[bytes, bytes], ...]:
 
 def entry_of(path: bytes, status: os.stat_result, host: bytes, xattrs: tuple[tuple[bytes, bytes], ...]) -> Entry:
     """The entry of the file at ``host``, which is neither a whiteout nor a socket; not portable xattrs are left out."""
+    stood_for = device(path, status, xattrs) if xattrs else None
+    if stood_for is not None:
+        return stood_for
     kind = _KINDS[stat.S_IFMT(status.st_mode)]
     is_file = kind is Kind.FILE
+    uid, gid = owner(status, xattrs)
     return Entry(
         path,
         kind,
         stat.S_IMODE(status.st_mode),
-        status.st_uid,
-        status.st_gid,
+        uid,
+        gid,
         status.st_mtime_ns,
         status.st_size if is_file else 0,
         os.readlink(host) if kind is Kind.SYMLINK else None,

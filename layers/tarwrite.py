@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from layers.content import CHUNK, SMALL, Seen, chunks, show, small
 from layers.entry import WHITEOUT_PREFIX, Entry, Kind, opaque_name, whiteout_name
 from layers.errors import PybuildError
-from layers.overlayfmt import is_overlay_xattr
+from layers.overlayfmt import is_reserved_xattr
 from layers.tarheader import BLOCK, END, build, padding
 
 Write = Callable[[bytes | memoryview], object]
@@ -141,4 +141,4 @@ def _checked_xattrs(path: bytes, xattrs: tuple[tuple[bytes, bytes], ...]) -> lis
                 hint="remove the attribute with setfattr -x",
                 code="reserved-name",
             )
-    return [pair for pair in xattrs if not is_overlay_xattr(pair[0])]
+    return [pair for pair in xattrs if not is_reserved_xattr(pair[0])]

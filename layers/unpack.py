@@ -11,11 +11,12 @@ import os
 import stat
 from collections.abc import Iterable
 
-from layers import overlayfmt
+from layers import overlayfmt, owners
 from layers.content import SMALL, Seen, chunks, show, small
 from layers.descent import DIRECTORY, MAX_PATH, Descent, Place, set_metadata, set_xattrs
 from layers.entry import Entry, Kind
 from layers.errors import UnsafeArchive
+from layers.specials import make_special, refuse_whiteout
 from layers.tree import Tree
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -27,8 +28,17 @@ _ARCHIVES_FAULT = frozenset(
 )
 
 
-def unpack(entries: Iterable[Entry], root: str, *, below: Tree | None = None, seen: Seen | None = None) -> None:
+def unpack(
+    entries: Iterable[Entry],
+    root: str,
+    *,
+    below: Tree | None = None,
+    seen: Seen | None = None,
+    stand_ins: bool = False,
+) -> None:
     """Applies ``entries`` to the empty directory ``root``.
+
+    ``stand_ins``: device nodes that cannot be made are kept as files (``layers.owners``), else they are an error.
 
     ``below``: the layers below, merged. Directories that the stream lacks get their metadata from there, links in
     paths are resolved there, and hard links to a file of it copy that up. ``seen`` gets each entry as it was applied
@@ -38,7 +48,7 @@ def unpack(entries: Iterable[Entry], root: str, *, below: Tree | None = None, se
     the errors of ``layers.content.chunks``; OSError (no space). The directory is then incomplete.
     """
     with Descent(root, below, seen) as descent:
-        unpacker = _Unpacker(descent, seen)
+        unpacker = _Unpacker(descent, seen, stand_ins=stand_ins)
         for entry in entries:
             try:
                 unpacker.apply(entry)
@@ -64,9 +74,10 @@ def _split(path: bytes, what: str = "") -> tuple[bytes, bytes]:
 
 
 class _Unpacker:
-    def __init__(self, descent: Descent, seen: Seen | None) -> None:
+    def __init__(self, descent: Descent, seen: Seen | None, *, stand_ins: bool) -> None:
         self._descent = descent
         self._seen = seen
+        self._stand_ins = stand_ins
         self._root_opaque = False
 
     def apply(self, entry: Entry) -> None:
@@ -142,17 +153,19 @@ class _Unpacker:
 
     def _special(self, place: Place, name: bytes, entry: Entry) -> None:
         """Links, devices and FIFOs."""
-        _refuse_whiteout(entry)
+        refuse_whiteout(entry)
         try:
-            _make_special(place.fd, name, entry)
+            made = make_special(place.fd, name, entry, stand_ins=self._stand_ins)
         except FileExistsError:
             _remove(place.fd, name)
-            _make_special(place.fd, name, entry)
-        os.chown(name, entry.uid, entry.gid, dir_fd=place.fd, follow_symlinks=False)
-        if entry.kind is not Kind.SYMLINK:
-            os.chmod(name, entry.mode, dir_fd=place.fd)  # was just made: not a link
-        if entry.xattrs:
-            set_xattrs(f"/proc/self/fd/{place.fd}/{os.fsdecode(name)}", entry)
+            made = make_special(place.fd, name, entry, stand_ins=self._stand_ins)
+        if made:
+            if owners.can_have(entry.uid, entry.gid):
+                os.chown(name, entry.uid, entry.gid, dir_fd=place.fd, follow_symlinks=False)
+            if entry.kind is not Kind.SYMLINK:
+                os.chmod(name, entry.mode, dir_fd=place.fd)  # was just made: not a link
+            if entry.xattrs:
+                set_xattrs(f"/proc/self/fd/{place.fd}/{os.fsdecode(name)}", entry)
         os.utime(name, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=place.fd, follow_symlinks=False)
 
     def _whiteout(self, place: Place, name: bytes) -> Entry | None:
@@ -220,8 +233,10 @@ def _apply_differences(directory: int, name: bytes, entry: Entry, status: os.sta
     """
     fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
     try:
-        same = (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (entry.uid, entry.gid, entry.mode)
-        if not same:
+        if owners.stands_for_device(fd):
+            return
+        if (*owners.owner_of(fd, status), stat.S_IMODE(status.st_mode)) != (entry.uid, entry.gid, entry.mode):
+            owners.forget(fd)
             set_metadata(fd, entry)
         elif entry.xattrs:
             set_xattrs(fd, entry)
@@ -275,22 +290,6 @@ def _write_sparse(fd: int, chunk: bytes) -> None:
             start = at + len(piece)
     if start < len(chunk):
         _write_all(fd, memoryview(chunk)[start:])
-
-
-def _make_special(directory: int, name: bytes, entry: Entry) -> None:
-    match entry.kind:
-        case Kind.SYMLINK:
-            os.symlink(entry.link or b"", name, dir_fd=directory)
-        case Kind.FIFO:
-            os.mkfifo(name, 0o600, dir_fd=directory)
-        case _:
-            kind = stat.S_IFCHR if entry.kind is Kind.CHAR else stat.S_IFBLK
-            os.mknod(name, kind | 0o600, os.makedev(*(entry.device or (0, 0))), dir_fd=directory)
-
-
-def _refuse_whiteout(entry: Entry) -> None:
-    if entry.kind in {Kind.CHAR, Kind.BLOCK} and entry.device in {None, (0, 0)}:
-        raise UnsafeArchive(f"{show(entry.path)} is a device 0:0, which marks deleted files in overlay directories")
 
 
 def _clear_xattrs(fd: int) -> None:

@@ -35,6 +35,7 @@ RANKS: tuple[tuple[str, ...], ...] = (
         "layers.tarwrite",
         "layers.idmap",
         "layers.overlayfmt",
+        "layers.owners",
         "layers.blobs",
         "layers.partial",
         "layers.records",

@@ -7,6 +7,7 @@ import stat
 from collections.abc import Sequence
 
 from layers.entry import Kind
+from layers.owners import PREFIX, owner_of
 
 KINDS = {
     stat.S_IFREG: Kind.FILE,
@@ -72,8 +73,7 @@ def make_record(host: bytes, name: bytes, status: os.stat_result, *, owners: boo
         status.st_rdev,
         os.readlink(host) if kind == stat.S_IFLNK else None,  # noqa: PTH115 - pathlib has no paths of bytes
         _xattrs(host),
-        status.st_uid if owners else 0,
-        status.st_gid if owners else 0,
+        *(owner_of(host, status) if owners else (0, 0)),
     )
 
 
@@ -97,4 +97,4 @@ def carried_xattr(name: bytes) -> bool:
     """Whether COPY keeps an extended attribute of this name."""
     if name == b"security.capability":
         return True
-    return not name.startswith((b"security.", b"system.", b"com.apple.", b"user.overlay.", b"trusted.overlay."))
+    return not name.startswith((b"security.", b"system.", b"com.apple.", b"user.overlay.", b"trusted.overlay.", PREFIX))
