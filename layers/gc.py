@@ -51,6 +51,18 @@ class Collector:
             trash = self._take_orphans()
         _remove(trash)
 
+    def forget_made(self, setting: str, value: str) -> None:
+        """Forgets all steps, and everything that is kept as files of a layer only; a setting says so."""
+        context = self._context
+        with context.gate.exclusive():
+            with context.database.transaction():
+                context.layers.forget_snapshots()
+                self._steps.delete([step.key for step in self._steps.uses()])
+                self._delete_layers(context.layers.without_bytes())
+                context.layers.set_setting(setting, value)
+            trash = self._take_orphans()
+        _remove(trash)
+
     def orphans(self) -> None:
         """Removes snapshots and indexes that a process left when it died between rename and commit."""
         with self._context.gate.exclusive():

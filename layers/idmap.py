@@ -10,6 +10,9 @@ from typing import NamedTuple
 Row = tuple[int, int, int]
 """First id inside, first id outside, how many: a line of /proc/self/uid_map."""
 
+SETTING = "ids"
+"""Under which a store remembers ``IdMap.text``."""
+
 ALL: tuple[Row, ...] = ((0, 0, (1 << 32) - 1),)
 """The map of the initial user namespace."""
 
@@ -43,6 +46,12 @@ def parse(text: str) -> tuple[Row, ...]:
     """A uid_map or gid_map of /proc."""
     rows = (tuple(map(int, line.split())) for line in text.splitlines())
     return tuple((first, outside, count) for first, outside, count in rows)
+
+
+def parse_text(text: str) -> IdMap:
+    """The map that ``IdMap.text`` gave."""
+    uids, gids = (parse(part.replace(", ", "\n")) for part in text.split("; "))
+    return IdMap(uids, gids)
 
 
 def has_id(rows: Iterable[Row], number: int) -> bool:

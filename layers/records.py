@@ -188,6 +188,9 @@ class LayerRecords:
         )
         return {LayerId(row[0]) for row in rows}
 
+    def forget_snapshots(self) -> None:
+        self._database.write("UPDATE layers SET snapshot = NULL WHERE snapshot IS NOT NULL")
+
     def without_bytes(self) -> set[LayerId]:
         """Layers made here that have neither a snapshot nor a blob of their unclamped packing."""
         rows = self._database.all(

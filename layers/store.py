@@ -26,13 +26,16 @@ from typing import TYPE_CHECKING, Self
 from layers.blobs import Blobs, Progress
 from layers.buildrecords import ImageTable, StepRecord, StepTable, StoredImage
 from layers.digest import CacheKey, DiffId, Digest, LayerId, Rootfs
-from layers.errors import NotInStore, StoreError
+from layers.errors import NotInStore
 from layers.filedigests import FileDigests
+from layers.idmap import SETTING as IDS_SETTING
+from layers.idmap import current
 from layers.leases import Gate, Lease, sweep
 from layers.pullrecords import Origin, PullTable
 from layers.records import LayerRecords, Packing
-from layers.schema import VERSION, Database
+from layers.schema import Database
 from layers.storecontext import KeyedLocks, StoreContext, boot_id
+from layers.storefolder import prepare, refuse_overlay
 from layers.supply import Supply
 from layers.webfiles import WebFileTable
 
@@ -40,7 +43,7 @@ if TYPE_CHECKING:
     from layers.compress import Compression
     from layers.downloads import Listener
     from layers.entry import Entry
-    from layers.gc import PruneReport
+    from layers.gc import Collector, PruneReport
     from layers.image import Descriptor
     from layers.materialise import Materialiser
     from layers.packing import Packer
@@ -49,10 +52,6 @@ if TYPE_CHECKING:
     from layers.workspace import Workspace
 
 __all__ = ["StepRecord", "Store", "StoredImage"]
-
-FOLDERS = ("blobs", "snapshots", "indexes", "leases", "tmp")
-
-MOUNTS = "/proc/self/mountinfo"
 
 TOUCH_SECONDS = 24 * 3600
 """How stale a step's time of last use may be before it is written again."""
@@ -81,15 +80,22 @@ class Store:
         self.web_files = WebFileTable(context.database, context.clock)
 
     @classmethod
-    def open(cls, root: str, *, clock: Callable[[], float] = time.time) -> Self:  # noqa: TID251 - the store owns the clock
-        """Opens the store at ``root``, made when it is not there; removes what dead processes left unfinished.
+    def open(
+        cls,
+        root: str,
+        *,
+        clock: Callable[[], float] = time.time,  # noqa: TID251 - the store owns the clock
+        recover: bool = True,
+    ) -> Self:
+        """Opens the store at ``root``, made when it is not there; removes what dead processes left unfinished, unless
+        ``recover`` says that this process may not (files of layers belong to ids of a namespace it is not in).
 
-        Raises StoreError for a place where no store can be, or one of a newer version.
+        Raises StoreError for a place where no store can be, one of a newer version, and one of somebody else.
         """
         root = os.path.abspath(root)
         database = Database(os.path.join(root, "store.db"))
         gate = Gate(os.path.join(root, "gate"))
-        _prepare(root, database, gate)
+        prepare(root, database, gate)
         lease = Lease(os.path.join(root, "leases"), os.path.join(root, "tmp"))
         blobs = Blobs(os.path.join(root, "blobs"), lease, gate.shared)
         context = StoreContext(
@@ -107,7 +113,8 @@ class Store:
         )
         store = cls(context, StepTable(database), ImageTable(database))
         try:
-            store._recover()
+            if recover:
+                store._recover()
         except BaseException:
             store.close()
             raise
@@ -115,16 +122,21 @@ class Store:
 
     def _recover(self) -> None:
         context = self._context
+        if context.layers.setting(IDS_SETTING) != current().text():
+            from layers.storeids import match
+
+            match(context, self._collector())
         stale = sweep(os.path.join(self.root, "leases"), os.path.join(self.root, "tmp"))
         rebooted = context.layers.setting("boot") != context.boot
-        if stale or rebooted:
-            from layers.gc import Collector
+        if rebooted:
+            self._collector().after_boot()
+        if stale:
+            self._collector().orphans()
 
-            collector = Collector(context, self._steps, self._images)
-            if rebooted:
-                collector.after_boot()
-            if stale:
-                collector.orphans()
+    def _collector(self) -> "Collector":
+        from layers.gc import Collector
+
+        return Collector(self._context, self._steps, self._images)
 
     def close(self) -> None:
         """Ends the lease. Snapshots made since are brought to the disk in the background. May be repeated."""
@@ -209,7 +221,7 @@ class Store:
     def workspace(self, rootfs: Rootfs, *, listener: "Listener | None" = None) -> "Workspace":
         """A writable layer on top of ``rootfs``, whose layers are unpacked where they are not. ``listener`` is told of
         blobs that are fetched for that. Raises StoreError where overlays cannot be mounted."""
-        _refuse_overlay(self._context.snapshots)
+        refuse_overlay(self._context.snapshots)
         return self._materialiser().workspace(rootfs, listener)
 
     def tree(self, rootfs: Rootfs, *, contents: bool = False, listener: "Listener | None" = None) -> "Stack":
@@ -337,58 +349,8 @@ class Store:
     def prune(self, *, all: bool = False) -> "PruneReport":
         """Removes what is needed neither by named images, nor by living processes, nor by builds of the last week
         (with ``all``: by any earlier build). Safe beside running builds."""
-        from layers.gc import Collector
-
-        return Collector(self._context, self._steps, self._images).prune(everything=all)
+        return self._collector().prune(everything=all)
 
     def check(self) -> list[str]:
         """Reads every blob and every record; returns one line per fault."""
-        from layers.gc import Collector
-
-        return Collector(self._context, self._steps, self._images).check()
-
-
-def _prepare(root: str, database: Database, gate: Gate) -> None:
-    """Makes the folders and the tables of a new store, and the tables that an older one lacks."""
-    if os.path.isdir(root) and not os.access(root, os.W_OK | os.X_OK):
-        raise StoreError(
-            f"the store {root} is not writable: it is another user's, or on a read-only file system",
-            hint="choose another one with --root or PYBUILD_ROOT",
-        )
-    if not os.path.exists(os.path.join(root, "store.db")) or database.version() < VERSION:
-        _make_folder(root)
-        _refuse_overlay(root)
-        for folder in FOLDERS:
-            os.makedirs(os.path.join(root, folder), 0o700, exist_ok=True)
-        with gate.exclusive():
-            database.create()
-    version = database.version()
-    if version != VERSION:
-        raise StoreError(
-            f"{root} is a store of version {version}; this pybuild knows version {VERSION}",
-            hint="use the pybuild that made it, or another --root",
-        )
-
-
-def _make_folder(root: str) -> None:
-    try:
-        os.makedirs(root, 0o700, exist_ok=True)
-    except OSError as error:
-        raise StoreError(
-            f"the store {root} cannot be made: {error.strerror}",
-            hint="choose another place with --root or PYBUILD_ROOT",
-        ) from error
-
-
-def _refuse_overlay(path: str) -> None:
-    """Raises StoreError on overlayfs, on which no overlay can be mounted (proc(5), mountinfo)."""
-    device = os.stat(path).st_dev
-    number = f"{os.major(device)}:{os.minor(device)}"
-    with open(MOUNTS, encoding="utf-8", errors="surrogateescape") as mounts:
-        for line in mounts:
-            fields = line.split()
-            if fields[2] == number and fields[fields.index("-") + 1] == "overlay":
-                raise StoreError(
-                    f"{path} is on an overlay file system, on which layers cannot be stacked",
-                    hint="in a container, put the store on a volume: -v pybuild:/var/lib/pybuild",
-                )
+        return self._collector().check()

@@ -1,4 +1,4 @@
-from layers.idmap import WHOLE, IdMap, current, parse
+from layers.idmap import WHOLE, IdMap, current, parse, parse_text
 
 SUBORDINATE = parse("         0       1000          1\n         1     100000      65536\n")
 ONE = parse("0 1000 1\n")
@@ -32,6 +32,11 @@ def test_different_maps_have_different_texts() -> None:
     texts = {IdMap(uids, gids).text() for uids in (ONE, SUBORDINATE) for gids in (ONE, SUBORDINATE)}
     assert len(texts) == 4
     assert IdMap(ONE, SUBORDINATE).text() == "0 1000 1; 0 1000 1, 1 100000 65536"
+
+
+def test_a_text_is_read_back() -> None:
+    for ids in (WHOLE, IdMap(ONE, SUBORDINATE), IdMap((), ONE)):
+        assert parse_text(ids.text()) == ids
 
 
 def test_this_process_has_root() -> None:

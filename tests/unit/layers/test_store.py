@@ -436,7 +436,7 @@ def test_a_store_on_overlay_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
     status = tmp_path.stat().st_dev
     line = f"1 1 {os.major(status)}:{os.minor(status)} / / rw shared:1 - overlay overlay rw\n"
     (tmp_path / "mountinfo").write_text(line)
-    monkeypatch.setattr("layers.store.MOUNTS", str(tmp_path / "mountinfo"))
+    monkeypatch.setattr("layers.storefolder.MOUNTS", str(tmp_path / "mountinfo"))
     with pytest.raises(StoreError, match="overlay") as caught:
         Store.open(str(tmp_path / "store"))
     assert caught.value.hint is not None and "volume" in caught.value.hint

@@ -1,0 +1,74 @@
+"""The directory of a store: where one can be, whose it is, and what a new one gets."""
+
+import os
+
+from layers.errors import StoreError
+from layers.leases import Gate
+from layers.schema import VERSION, Database
+
+FOLDERS = ("blobs", "snapshots", "indexes", "leases", "tmp")
+
+MOUNTS = "/proc/self/mountinfo"
+
+
+def prepare(root: str, database: Database, gate: Gate) -> None:
+    """Makes the folders and the tables of a new store, and the tables that an older one lacks.
+
+    Raises StoreError for a place where no store can be, one of a newer version, and one of somebody else.
+    """
+    if os.path.isdir(root) and not os.access(root, os.W_OK | os.X_OK):
+        raise StoreError(
+            f"the store {root} is not writable: it is another user's, or on a read-only file system",
+            hint="choose another one with --root or PYBUILD_ROOT",
+        )
+    if not _is_ours(os.path.join(root, "store.db"), root) or database.version() < VERSION:
+        _make_folder(root)
+        refuse_overlay(root)
+        for folder in FOLDERS:
+            os.makedirs(os.path.join(root, folder), 0o700, exist_ok=True)
+        with gate.exclusive():
+            database.create()
+    version = database.version()
+    if version != VERSION:
+        raise StoreError(
+            f"{root} is a store of version {version}; this pybuild knows version {VERSION}",
+            hint="use the pybuild that made it, or another --root",
+        )
+
+
+def _is_ours(path: str, root: str) -> bool:
+    """False when the store is not there yet. Raises StoreError when it is somebody else's."""
+    try:
+        owner = os.stat(path).st_uid
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    if owner != os.geteuid():
+        raise StoreError(
+            f"the store {root} belongs to another user",
+            hint="choose another one with --root or PYBUILD_ROOT, or run pybuild as its owner",
+        )
+    return True
+
+
+def _make_folder(root: str) -> None:
+    try:
+        os.makedirs(root, 0o700, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"the store {root} cannot be made: {error.strerror}",
+            hint="choose another place with --root or PYBUILD_ROOT",
+        ) from error
+
+
+def refuse_overlay(path: str) -> None:
+    """Raises StoreError on overlayfs, on which no overlay can be mounted (proc(5), mountinfo)."""
+    device = os.stat(path).st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    with open(MOUNTS, encoding="utf-8", errors="surrogateescape") as mounts:
+        for line in mounts:
+            fields = line.split()
+            if fields[2] == number and fields[fields.index("-") + 1] == "overlay":
+                raise StoreError(
+                    f"{path} is on an overlay file system, on which layers cannot be stacked",
+                    hint="in a container, put the store on a volume: -v pybuild:/var/lib/pybuild",
+                )
