@@ -58,7 +58,7 @@ class Collector:
             with context.database.transaction():
                 context.layers.forget_snapshots()
                 self._steps.delete([step.key for step in self._steps.uses()])
-                self._delete_layers(context.layers.without_bytes())
+                self._delete_layers(context.layers.without_bytes() | context.layers.out_of_reach())
                 context.layers.set_setting(setting, value)
             trash = self._take_orphans()
         _remove(trash)
