@@ -7,7 +7,6 @@ listed in differences.toml, each with its reason; a difference that is listed bu
 """
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -19,8 +18,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import FIXTURES, REPOSITORY
+from tests.support.casefolder import settle_context
 from tests.support.flatten import Flat, Node, flatten
-from tests.support.parity import Ledger, Listed, compare, load_listed
+from tests.support.parity import PART, Ledger, Listed, compare, load_listed
 from tests.support.peers import Buildah, Docker, dockerd, run
 
 pytestmark = [
@@ -35,8 +35,6 @@ ALL_CASES = tuple(sorted(path.name for path in FOLDER.iterdir() if path.is_dir()
 CASES = tuple(name for name in ALL_CASES if not name.startswith("refused-"))
 REFUSED_CASES = tuple(name for name in ALL_CASES if name.startswith("refused-"))
 PEERS = ("docker", "buildah")
-CONTEXT_TIME_S = 1_600_000_000  # given to all files of a context whose setup.sh sets none
-PART = re.compile(r"\d+\.\d+:?|L")
 Image = Flat | str  # a builder's image, or why it refused
 
 
@@ -84,21 +82,7 @@ class Workshop:
         """A copy of the case's folder without what steers the test; no file of it has a time of this run."""
         context = self._scratch / f"context-{case}"
         shutil.copytree(FOLDER / case, context)
-        steering = {}
-        for name in ("setup.sh", "arguments", "message"):
-            if (context / name).exists():
-                steering[name] = (context / name).read_text()
-                (context / name).unlink()
-        self._make_old(context, since=0)
-        subprocess.run(["bash", "-ec", "umask 022\n" + steering.get("setup.sh", "")], cwd=context, check=True)
-        self._make_old(context, since=self.started)
-        return context, tuple(steering.get("arguments", "").split())
-
-    def _make_old(self, context: Path, *, since: int) -> None:
-        for folder, folders, files in os.walk(context):
-            for path in (folder, *(f"{folder}/{name}" for name in (*folders, *files))):
-                if os.lstat(path).st_mtime >= since:
-                    os.utime(path, (CONTEXT_TIME_S, CONTEXT_TIME_S), follow_symlinks=False)
+        return context, settle_context(context, self.started)
 
 
 @pytest.fixture(scope="module")

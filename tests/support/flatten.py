@@ -11,7 +11,7 @@ import itertools
 import json
 import lzma
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -171,10 +171,37 @@ def _linked(files: dict[str, _Inode]) -> dict[str, Node]:
 
 
 def flatten(path: Path) -> Flat:
+    return unfold(path)[0]
+
+
+Changes = Mapping[str, str]
+
+
+def unfold(path: Path) -> tuple[Flat, tuple[Changes, ...]]:
+    """The image, and of every layer what it does, by path: ``removed``, or kind, mode, owner and content of what it
+    holds. Directories that it only repeats are left out, and so is the way in which a removal is written."""
     with tarfile.open(path) as archive:
         config, layers = _image(archive)
     files: dict[str, _Inode] = {}
     numbers = itertools.count()
+    changes = []
     for layer in layers:
+        before = dict(files)
         _apply(files, layer, numbers)
-    return Flat(_linked(files), config, len(layers))
+        changes.append(_changes(before, files))
+    return Flat(_linked(files), config, len(layers)), tuple(changes)
+
+
+def _changes(before: Mapping[str, _Inode], after: Mapping[str, _Inode]) -> Changes:
+    changes = {path: "removed" for path in before if path not in after}
+    for path, (number, node) in after.items():
+        old = before.get(path)
+        if old is None or old.number != number:
+            text = _text(node)
+            if node.kind != "dir" or old is None or _text(old.node) != text:
+                changes[path] = text
+    return changes
+
+
+def _text(node: Node) -> str:
+    return f"{node.kind} {node.mode:04o} {node.uid}:{node.gid} {node.link}{node.content}"

@@ -5,6 +5,7 @@ A difference is a line ``place: ours != theirs``; places are ``file:PATH:FIELD``
 """
 
 import fnmatch
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,21 +14,25 @@ from typing import NamedTuple
 from tests.support.flatten import Flat, Node
 
 HISTORY_KEYS = {"created_by": "text", "empty_layer": "empty", "comment": "comment"}
+PART = re.compile(r"\d+(\.\d+)?:?|L")
+"""What a reason begins with: the part of the reference that has the row."""
 DOCUMENT_KEYS = ("author", "os", "architecture", "variant")
 
 
-def compare_files(ours: Flat, theirs: Flat, started: int) -> Iterator[str]:
-    """Times from ``started`` on (seconds) are equal: both builders' own clocks, while the test ran."""
+def compare_files(ours: Flat, theirs: Flat, started: int, *, directories: str = "file") -> Iterator[str]:
+    """Times from ``started`` on (seconds) are equal: both builders' own clocks, while the test ran. ``directories`` is
+    the first word of the places of what is a directory for both."""
     for path in sorted(set(ours.files) | set(theirs.files)):
         mine, other = ours.files.get(path), theirs.files.get(path)
         if mine is None or other is None:
             yield f"file:{path}:presence: {mine and mine.kind} != {other and other.kind}"
             continue
+        kind = directories if mine.kind == other.kind == "dir" else "file"
         for field in Node._fields:
             one, two = getattr(mine, field), getattr(other, field)
             both_now = field == "mtime" and one >= started and two >= started
             if one != two and not both_now:
-                yield f"file:{path}:{field}: {_text(field, one, started)} != {_text(field, two, started)}"
+                yield f"{kind}:{path}:{field}: {_text(field, one, started)} != {_text(field, two, started)}"
 
 
 def _text(field: str, value: object, started: int) -> str:

@@ -1,0 +1,1 @@
+"""Differential runs: hundreds of Dockerfiles, written by hand and generated, through pybuild and Docker's BuildKit."""

@@ -1,0 +1,145 @@
+"""What two builders made of one case, compared; and which differences a row of the reference explains."""
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.conftest import FIXTURES
+from tests.differential.cases import Case, Expectation
+from tests.support.flatten import Changes, Flat
+from tests.support.parity import Listed, compare_configs, compare_files, compare_histories
+
+EXPLAINED = FIXTURES / "differential" / "differences.toml"
+ASPECTS = ("outcome", "config", "history", "layers", "files")
+
+
+class Image(NamedTuple):
+    flat: Flat
+    layers: tuple[Changes, ...]
+
+
+Outcome = Image | str
+"""An image, or why the builder refused."""
+
+
+class Difference(NamedTuple):
+    """``line`` is ``place: ours != theirs`` as in tests.support.parity, with two places more: ``dir:PATH:FIELD`` for
+    directories, and ``layer:NUMBER:PATH`` for what a layer does to a path whose final state is equal."""
+
+    aspect: str
+    line: str
+
+
+def compare(ours: Outcome, theirs: Outcome, started: int) -> tuple[Difference, ...]:
+    if isinstance(ours, str) and isinstance(theirs, str):
+        return ()
+    if isinstance(ours, str) or isinstance(theirs, str):
+        said = [f"refused ({_last_line(one)})" if isinstance(one, str) else "built" for one in (ours, theirs)]
+        return (Difference("outcome", f"outcome: {said[0]} != {said[1]}"),)
+    return tuple(_differences(ours, theirs, started))
+
+
+def _last_line(message: str) -> str:
+    lines = [line for line in message.splitlines() if line.strip()]
+    errors = [line for line in lines if "error:" in line.lower() or line.startswith("failed")]
+    return (errors or lines or ["said nothing"])[-1].strip()[:300]
+
+
+def _differences(ours: Image, theirs: Image, started: int) -> Iterator[Difference]:
+    paths = set()
+    for line in compare_files(ours.flat, theirs.flat, started, directories="dir"):
+        yield Difference("files", line)
+        place = line.split(": ", 1)[0]
+        if not place.endswith(":mtime"):
+            paths.add(place.split(":", 1)[1].rsplit(":", 1)[0])
+    for line in compare_configs(ours.flat, theirs.flat):
+        yield Difference("layers" if line.startswith("layers:") else "config", line)
+    for line in compare_histories(ours.flat, theirs.flat):
+        yield Difference("history", line)
+    if len(ours.layers) == len(theirs.layers):
+        for number, (mine, other) in enumerate(zip(ours.layers, theirs.layers, strict=True)):
+            for path in sorted({*mine, *other} - paths):
+                if mine.get(path) != other.get(path):
+                    yield Difference("layers", f"layer:{number}:{path}: {mine.get(path)} != {other.get(path)}")
+
+
+class Rule(NamedTuple):
+    """Explains differences against docker in cases whose Dockerfile matches ``needs``."""
+
+    listed: Listed
+    needs: re.Pattern[str]
+
+    def covers(self, case: Case, difference: Difference) -> bool:
+        return self.listed.covers("docker", case.name, difference.line) and bool(
+            self.needs.search(f"{case.dockerfile}\n{case.setup}")
+        )
+
+
+class Ruling(NamedTuple):
+    difference: Difference
+    reason: str | None
+    """The row of the reference that explains it."""
+
+
+class Judge:
+    def __init__(self, rules: tuple[Rule, ...]) -> None:
+        self.rules = rules
+        self.used: set[Rule] = set()
+
+    def judge(self, case: Case, differences: tuple[Difference, ...]) -> tuple[Ruling, ...]:
+        return tuple(self._rule(case, difference) for difference in differences)
+
+    def _rule(self, case: Case, difference: Difference) -> Ruling:
+        covering = [rule for rule in self.rules if rule.covers(case, difference)]
+        self.used.update(covering)
+        return Ruling(difference, covering[0].listed.reason if covering else None)
+
+
+def load_rules(path: Path) -> tuple[Rule, ...]:
+    """Every pattern of the file. ``[[difference]]`` has ``reason``, ``where`` (a table from case to a pattern or a list
+    of patterns, as in fixtures/parity/differences.toml), and may have ``needs``, a regular expression."""
+    rules = []
+    for entry in tomllib.loads(path.read_text()).get("difference", []):
+        needs = re.compile(entry.get("needs", ""), re.MULTILINE | re.IGNORECASE)
+        for name, patterns in entry["where"].items():
+            for pattern in [patterns] if isinstance(patterns, str) else patterns:
+                rules.append(Rule(Listed("docker", name, pattern, refuses=False, reason=entry["reason"]), needs))
+    return tuple(rules)
+
+
+def check_expected(expected: Expectation, outcome: Outcome) -> tuple[Difference, ...]:
+    """How an image differs from what the reference says."""
+    if isinstance(outcome, str):
+        return (Difference("outcome", f"outcome: refused ({_last_line(outcome)}) != built"),)
+    return (
+        *_check_files(expected.files, outcome.flat),
+        *_check_config(expected.config, outcome.flat),
+        *_check_history(expected.history, outcome.flat),
+    )
+
+
+def _check_files(files: Mapping[str, tuple[str, ...]], flat: Flat) -> Iterator[Difference]:
+    for path, wanted in files.items():
+        node = flat.files.get(path)
+        said = {"absent"}
+        if node is not None:
+            said = {node.kind, f"{node.kind} {node.link}", f"{node.mode:04o}", f"{node.uid}:{node.gid}"}
+            said |= {f"{node.mode:04o} {node.uid}:{node.gid}", f"= {node.content}"}
+        for text in wanted:
+            if text not in said:
+                yield Difference("files", f"file:{path}: {sorted(said)} != {text}")
+
+
+def _check_config(config: Mapping[str, object], flat: Flat) -> Iterator[Difference]:
+    for key, wanted in config.items():
+        found = flat.config["config"].get(key, "absent")
+        if found != wanted:
+            yield Difference("config", f"config:{key}: {found} != {wanted}")
+
+
+def _check_history(history: tuple[str, ...], flat: Flat) -> Iterator[Difference]:
+    found = [line["created_by"] for line in flat.config["history"]][-len(history) :] if history else []
+    if list(history) != found:
+        yield Difference("history", f"history:text: {found} != {list(history)}")
