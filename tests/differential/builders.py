@@ -1,6 +1,7 @@
 """Builds a case with pybuild and with dockerd, from one context, and reads what they made."""
 
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,7 +9,7 @@ from pathlib import Path
 
 from tests.conftest import FIXTURES, REPOSITORY
 from tests.differential.cases import Case, lay_out
-from tests.differential.judge import Image, Outcome
+from tests.differential.judge import HUNG, Image, Outcome
 from tests.support.flatten import unfold
 from tests.support.peers import Docker, dockerd, run
 
@@ -41,6 +42,8 @@ class Workshop:
             build(archive)
         except AssertionError as error:
             return str(error)
+        except subprocess.TimeoutExpired as error:
+            return f"{HUNG}: {error}"
         try:
             return Image(*unfold(archive))
         finally:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 
-from tests.differential.draft import Draft
+from tests.differential.draft import BASE_FILES, Draft
 
 OUTPUTS = ("id", "pwd", "umask", "echo $HOME", "echo $PATH", "env | grep -v -e ^PWD -e ^OLDPWD | sort", "echo $0")
 
@@ -68,7 +68,7 @@ def _replace(draft: Draft) -> str:
 def _exchange(draft: Draft) -> str:
     """A directory where a file was, or a file where a directory was."""
     if draft.chance(0.5):
-        path = _file(draft)
+        path = _quoted(draft.pick([file for file in draft.stage.files if file not in BASE_FILES] or ["/etc/shadow"]))
         return f"rm -rf {path} && mkdir -p {path} && echo in > {path}/in"
     path = _folder(draft)
     return f"rm -rf {path} && echo file > {path}"
