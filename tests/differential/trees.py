@@ -77,7 +77,11 @@ def _links(rng: random.Random, files: list[str], folders: list[str], lines: list
         up = "../" * folder.count("/")
         inside = [path for path in files if path.startswith(folder)]
         target = rng.choice(
-            (up + rng.choice(files), up + rng.choice(folders), rng.choice(inside or files)[len(folder) :])
+            (
+                up + rng.choice(files),
+                up + rng.choice(folders),
+                rng.choice(inside or [f"{folder}nothing"])[len(folder) :],
+            )
         )
         target = rng.choice((target, target, target, target, f"./{target}", "nowhere", "/etc/passwd", ".."))
         links.append(f"{folder}link{number}")
