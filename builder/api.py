@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from builder.dockerfile.ignore import parse_ignores
 from builder.dockerfile.parse import parse
+from builder.errors import PlanError
 from builder.events import BuildFinished, Emit, Phase, PlanReady, StepInfo, StepOutput, Warned
 from builder.output.assemble import assemble
 from builder.output.export import Exporter, Reporter, open_exporter
@@ -25,10 +26,12 @@ from builder.solve.lookup import Known, State, inspect, states
 from builder.solve.scheduler import solve
 from builder.solve.stepcontext import Control, StepContext
 from builder.textfile import read_text
+from layers.errors import PybuildError
 from layers.image import Descriptor, encode
 from layers.store import Store
 
 if TYPE_CHECKING:
+    from builder.fetch.remote import Remote
     from builder.sandbox.native import NativeRunner
     from builder.solve.run import HostFiles
 
@@ -86,6 +89,15 @@ class _Bench(NamedTuple):
     clock: Clock
     registries: Registries | None
 
+    def remote(self) -> "Remote":
+        from builder.fetch.remote import Remote
+
+        registries = self.registries
+        environ = dict(self.request.environ)
+        if registries is None:
+            return Remote(self.store, environ=environ)
+        return Remote(self.store, registries.session, registries.cancelled, environ)
+
     def phase(self, name: str, start: bool) -> None:
         self.emit(Phase(self.clock(), None, name, start))
 
@@ -110,9 +122,7 @@ def _prepare(bench: _Bench) -> _Prepared:
         emit(Warned(clock(), None, message, span.first_line if span is not None else 0))
     _tell_ages(plan, emit, clock())
     bench.phase("context", True)
-    contexts = {
-        node.op.name: _open(node.op, request, store) for node in plan.nodes.values() if isinstance(node.op, LocalOp)
-    }
+    contexts = {node.op.name: _open(node.op, bench) for node in plan.nodes.values() if isinstance(node.op, LocalOp)}
     known = inspect(plan, contexts, store)
     bench.phase("context", False)
     return _Prepared(plan, contexts, known)
@@ -138,10 +148,13 @@ def _tell_ages(plan: Plan, emit: Emit, now: float) -> None:
             emit(StepOutput(now, node.id, 1, text.encode()))
 
 
-def _open(op: LocalOp, request: BuildRequest, store: Store) -> Context:
+def _open(op: LocalOp, bench: _Bench) -> Context:
     """The build context, or a named one; each has an ignore file of its own."""
-    named = {context.name: context.path for context in request.build_contexts if context.kind == "local"}
-    root = named.get(op.name, request.context)
+    request, store = bench.request, bench.store
+    named = {context.name: context for context in request.build_contexts}
+    if op.name in named and named[op.name].kind == "remote":
+        return _open_remote(named[op.name].path, bench)
+    root = named[op.name].path if op.name in named else request.context
     if op.name in named:
         path = os.path.join(root, ".dockerignore")  # noqa: PTH118 - text in, text out
         try:
@@ -153,6 +166,18 @@ def _open(op: LocalOp, request: BuildRequest, store: Store) -> Context:
     matcher = parse_ignores(ignores) if ignores else None
     unpacked = op.name not in named and request.unpacked
     return open_context(root, matcher, NOTHING_KNOWN if unpacked else store.file_digests, owners=unpacked)
+
+
+def _open_remote(address: str, bench: _Bench) -> Context:
+    """A named context from a repository or over HTTP."""
+    from builder.fetch.http import file_name
+    from builder.fetch.remote import fetch_context
+
+    try:
+        found = fetch_context(address, bench.remote(), file=file_name(address))
+    except PybuildError as error:
+        raise PlanError(f"build context {address}: {error.message}", hint=error.hint, code=error.code) from error
+    return open_context(found.directory, None, NOTHING_KNOWN, owners=True)
 
 
 def plan(

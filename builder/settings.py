@@ -19,6 +19,8 @@ FETCH_ENVIRONMENT = (
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy"),
 )
 """Variables of the user that git, ssh and credential helpers may see."""
+_REMOTE_SCHEMES = frozenset({"http", "https", "git", "ssh"})
+_SCP = re.compile(r"[a-zA-Z0-9_-]+@[a-zA-Z0-9.-]+:(?!//)", re.ASCII)
 _INTEGER = re.compile(r"[+-]?[0-9]+\Z")
 
 
@@ -37,8 +39,9 @@ class OutputSpec(NamedTuple):
 
 
 class NamedContext(NamedTuple):
-    """``--build-context NAME=...``: ``kind`` is ``local``, ``oci-layout`` or ``docker-image`` (then ``path`` is the
-    image's full name); ``reference`` a tag or digest, if any."""
+    """``--build-context NAME=...``: ``kind`` is ``local``, ``oci-layout`` (``reference``: a tag or digest, if any),
+    ``docker-image`` (``path`` is the image's full name), ``remote`` (an address to fetch from) or ``target`` (a stage).
+    """
 
     name: str
     kind: str
@@ -307,13 +310,18 @@ def _named_contexts(given: Sequence[str], cwd: str) -> tuple[NamedContext, ...]:
 def _named_context(name: str, value: str, cwd: str) -> NamedContext:
     what = f"--build-context {name}={value}"
     scheme, separator, rest = value.partition("://")
-    if separator and scheme == "oci-layout":
+    scheme = scheme if separator else ""
+    if scheme == "oci-layout":
         path, reference = _layout(rest)
         return NamedContext(name, "oci-layout", absolute(cwd, path), reference)
-    if separator and scheme == "docker-image":
+    if scheme == "docker-image":
         return NamedContext(name, "docker-image", str(Reference.parse(rest).tagged()))
-    if separator or value.startswith(("git@", "target:", "input:")):
-        raise UnsupportedFlag(what, "name a directory, or oci-layout://PATH[:TAG]")
+    if value.startswith("target:"):
+        return NamedContext(name, "target", value.removeprefix("target:"))
+    if scheme in _REMOTE_SCHEMES or value.startswith("github.com/") or _SCP.match(value):
+        return NamedContext(name, "remote", value)
+    if separator or value.startswith("input:"):
+        raise UnsupportedFlag(what, "name a directory, docker-image://NAME, oci-layout://PATH[:TAG] or an address")
     return NamedContext(name, "local", absolute(cwd, value))
 
 

@@ -138,7 +138,12 @@ def plan_options(function: F) -> F:
             click.option("--label", multiple=True, metavar="NAME=VALUE", help="Label of the image."),
             click.option("--platform", multiple=True, help="Platform; only this machine's own is supported."),
             click.option("--no-cache", is_flag=True, help="Run every step again."),
-            click.option("--build-context", multiple=True, metavar="NAME=PATH", help="Directory or oci-layout://PATH."),
+            click.option(
+                "--build-context",
+                multiple=True,
+                metavar="NAME=PLACE",
+                help="Directory, image, layout, address, stage.",
+            ),
             click.option(
                 "--pull",
                 type=click.Choice(("missing", "newer", "always", "never")),

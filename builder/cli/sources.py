@@ -136,7 +136,7 @@ def _fetched(given: Inputs, staging: Staging) -> BuildFiles:
     from builder.fetch.remote import DOCKERFILE, fetch_context
 
     found = fetch_context(given.context, staging.remote(), keep_git_dir=given.keep_git_dir)
-    if found.dockerfile and given.file is None:
+    if found.single and given.file is None:
         return _unpacked(found.directory, DOCKERFILE, given.context, staging)
     return _unpacked(found.directory, given.file, given.context, staging)
 
@@ -234,7 +234,7 @@ def _named_ignore(name: str, cwd: str) -> IgnoreFile:
 def check_contexts(request: BuildRequest) -> None:
     """Raises FlagError for a named context that isn't there."""
     for named in request.build_contexts:
-        if named.kind == "docker-image":
+        if named.kind not in {"local", "oci-layout"}:
             continue
         path = Path(named.path)
         if not path.exists() or (named.kind == "local" and not path.is_dir()):

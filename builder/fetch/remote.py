@@ -45,10 +45,10 @@ class Remote(NamedTuple):
 
 
 class Fetched(NamedTuple):
-    """``directory`` holds the context. ``dockerfile``: the one file in it is a Dockerfile."""
+    """``directory`` holds the context. ``single``: there is but one file in it, which was no archive."""
 
     directory: str
-    dockerfile: bool = False
+    single: bool = False
 
 
 def is_remote(text: str) -> bool:
@@ -59,13 +59,13 @@ def is_remote(text: str) -> bool:
     return text.startswith(_HTTP) or parse_git_url(text, shorthand=True) is not None
 
 
-def fetch_context(text: str, remote: Remote, *, keep_git_dir: bool = False) -> Fetched:
-    """``text`` as ``is_remote`` knows it. Raises PybuildError."""
+def fetch_context(text: str, remote: Remote, *, keep_git_dir: bool = False, file: str = DOCKERFILE) -> Fetched:
+    """``text`` as ``is_remote`` knows it. ``file``: the name of the only file, where it is one. Raises PybuildError."""
     directory = remote.store.temporary("context")
     source = parse_git_url(text, shorthand=True)
     if source is not None:
         return Fetched(_check_out(source, remote, directory, keep_git_dir=keep_git_dir))
-    return _from_http(text, remote, directory)
+    return _from_http(text, remote, directory, file)
 
 
 def _check_out(source: GitSource, remote: Remote, directory: str, *, keep_git_dir: bool) -> str:
@@ -74,8 +74,8 @@ def _check_out(source: GitSource, remote: Remote, directory: str, *, keep_git_di
     return git.check_out(source, git.resolve(source), directory, keep_git_dir=keeps)
 
 
-def _from_http(url: str, remote: Remote, directory: str) -> Fetched:
-    """An archive is unpacked, anything else is a Dockerfile."""
+def _from_http(url: str, remote: Remote, directory: str, name: str) -> Fetched:
+    """An archive is unpacked, anything else is the only file."""
     from builder.fetch.archives import is_archive, read_head, unpack_context
     from registry.errors import redact
 
@@ -86,9 +86,9 @@ def _from_http(url: str, remote: Remote, directory: str) -> Fetched:
             unpack_context(read, directory, redact(url))
             return Fetched(directory)
         Path(directory).mkdir(0o700)
-        file = Path(directory, DOCKERFILE)
+        file = Path(directory, name)
         with file.open("xb") as out:
             while data := read(1 << 20):
                 out.write(data)
         file.chmod(0o600)
-    return Fetched(directory, dockerfile=True)
+    return Fetched(directory, single=True)

@@ -102,11 +102,11 @@ def survey(dockerfile: Dockerfile, request: BuildRequest) -> Survey:
         label = "" if len(dockerfile.stages) == 1 else stage.name or f"stage-{stage.number}"
         replacement = _context(contexts, stage.name, platform) if stage.name else None
         if replacement is not None:
-            source = _context_ref(replacement, base, platform, stage.base.span)
+            source = _context_ref(replacement, base, platform, stage.base.span, names)
         elif base.lower() in names:
             source = StageRef(names[base.lower()])
         else:
-            source = _outside(contexts, base, platform, stage.base.span)
+            source = _outside(contexts, base, platform, stage.base.span, names)
         frames.append(Frame(stage, source, label, replacement is not None))
         if stage.name:
             names[stage.name.lower()] = stage.number
@@ -117,7 +117,7 @@ def survey(dockerfile: Dockerfile, request: BuildRequest) -> Survey:
         contexts,
         request.platform,
         dockerfile.escape,
-        frozenset((MAIN,)) if request.unpacked else frozenset(),
+        _owned(request),
     )
     _refuse_cycles(found)
     return found
@@ -134,7 +134,8 @@ def copy_source(found: Survey, number: int, copy: Copy) -> Ref:
     for frame in reversed(found.frames):
         if frame.stage.name == name.lower():
             return StageRef(frame.stage.number)
-    return _outside(found.contexts, name, found.platform, copy.span)
+    names = {frame.stage.name: frame.stage.number for frame in found.frames if frame.stage.name}
+    return _outside(found.contexts, name, found.platform, copy.span, names)
 
 
 def suggestion(name: str, known: list[str]) -> str | None:
@@ -144,12 +145,21 @@ def suggestion(name: str, known: list[str]) -> str | None:
     return f"did you mean {close[0]}?" if close else None
 
 
-def _outside(contexts: Mapping[str, NamedContext], name: str, platform: Platform, span: Span) -> Ref:
+def _owned(request: BuildRequest) -> frozenset[str]:
+    fetched = frozenset(context.name for context in request.build_contexts if context.kind == "remote")
+    return fetched | {MAIN} if request.unpacked else fetched
+
+
+def _outside(
+    contexts: Mapping[str, NamedContext], name: str, platform: Platform, span: Span, stages: Mapping[str, int]
+) -> Ref:
     """What is no stage of this file. No named context can replace scratch."""
     if name == SCRATCH:
         return ScratchRef()
     context = _context(contexts, name, platform)
-    return ImageRef(name, platform, None, span) if context is None else _context_ref(context, name, platform, span)
+    if context is None:
+        return ImageRef(name, platform, None, span)
+    return _context_ref(context, name, platform, span, stages)
 
 
 def _contexts(request: BuildRequest) -> dict[str, NamedContext]:
@@ -165,8 +175,21 @@ def _context(contexts: Mapping[str, NamedContext], name: str, platform: Platform
     return contexts.get(f"{key}::{platform}") or contexts.get(key)
 
 
-def _context_ref(context: NamedContext, name: str, platform: Platform, span: Span) -> Ref:
-    return LocalRef(context.name) if context.kind == "local" else ImageRef(name, platform, context, span)
+def _context_ref(context: NamedContext, name: str, platform: Platform, span: Span, stages: Mapping[str, int]) -> Ref:
+    """``stages``: those that a context may stand for, by name."""
+    match context.kind:
+        case "local" | "remote":
+            return LocalRef(context.name)
+        case "target":
+            if context.path.lower() in stages:
+                return StageRef(stages[context.path.lower()])
+            raise PlanError(
+                f"--build-context {context.name}=target:{context.path}: there is no such stage above this line",
+                span=span,
+                hint=suggestion(context.path, list(stages)) or "it names a stage of the same Dockerfile",
+            )
+        case _:
+            return ImageRef(name, platform, context, span)
 
 
 def _context_key(name: str) -> str:

@@ -197,3 +197,40 @@ def test_addresses_that_lead_nowhere(bench: Bench, context: str, problem: str) -
     failed = bench.attempt(context)
     assert failed.code in {1, 2}
     assert problem in failed.stderr
+
+
+@pytest.mark.needs_tool("git")
+def test_named_contexts(bench: Bench, tmp_path: Path, server: Web) -> None:
+    """Each from another place; of those nobody uses nothing is asked."""
+    server.repositories = tmp_path / "served"
+    Repository(server.repositories, "r.git").commit({"d/g": "g", "d/.dockerignore": "g"})
+    server.pages["/x.tar"] = Page(archive({"t": "t"}))
+    server.pages["/d/one"] = Page(b"1")
+    (tmp_path / "ctx").mkdir()
+    (tmp_path / "dir").mkdir()
+    for name in ("kept", "left"):
+        (tmp_path / "dir" / name).write_text("f")
+    (tmp_path / "dir/.dockerignore").write_text("left")
+    (tmp_path / "ctx/Dockerfile").write_text(
+        "FROM scratch AS made\nCOPY --from=dir . /dir/\nFROM scratch\nCOPY --from=repo . /repo/\n"
+        "COPY --from=tar . /tar/\nCOPY --from=one . /one/\nCOPY --from=dir . /dir/\nCOPY --from=stage /dir /stage/\n"
+    )
+    contexts = {
+        "dir": tmp_path / "dir",
+        "repo": server.url("/git/r.git#main:d"),
+        "tar": server.url("/x.tar"),
+        "one": server.url("/d/one"),
+        "stage": "target:made",
+        "unused": server.url("/none"),
+    }
+    flags = [f"--build-context={name}={value}" for name, value in contexts.items()]
+    bench.build(*flags, "-o", f"type=tar,dest={tmp_path}/out.tar", tmp_path / "ctx")
+    found = members(tmp_path / "out.tar")
+    files = {name for name, member in found.items() if member.isfile()}
+    ignore = {"dir/.dockerignore", "repo/.dockerignore", "stage/.dockerignore"}
+    assert files == {"dir/kept", "repo/g", "tar/t", "one/one", "stage/kept", *ignore}
+    assert found["tar/t"].uid == 5
+    assert not server.of("/none")
+    assert bench.build(*flags, tmp_path / "ctx").executed() == set()
+    failed = bench.attempt(*flags[:1], f"--build-context=repo={server.url('/none')}", *flags[2:], tmp_path / "ctx")
+    assert "/none: the server answered 404" in failed.stderr

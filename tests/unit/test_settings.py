@@ -155,6 +155,11 @@ def test_other_security_options(given: str) -> None:
         ("with:colon", ("local", "/work/with:colon", None)),
         ("oci-layout://img", ("oci-layout", "/work/img", None)),
         ("oci-layout:///img:1.0", ("oci-layout", "/img", "1.0")),
+        ("https://example.org/x.git", ("remote", "https://example.org/x.git", None)),
+        ("git@example.org:x", ("remote", "git@example.org:x", None)),
+        ("github.com/x/y#main", ("remote", "github.com/x/y#main", None)),
+        ("ssh://h/x", ("remote", "ssh://h/x", None)),
+        ("target:x", ("target", "x", None)),
         ("docker-image://debian", ("docker-image", "docker.io/library/debian:latest", None)),
         ("oci-layout:///a:b/img", ("oci-layout", "/a:b/img", None)),
         ("oci-layout:///img@sha256:" + "0" * 64, ("oci-layout", "/img", "sha256:" + "0" * 64)),
@@ -164,8 +169,8 @@ def test_named_contexts(value: str, expected: tuple[str, str, str | None]) -> No
     assert request(build_contexts=(f"n={value}",)).build_contexts == (NamedContext("n", *expected),)
 
 
-@pytest.mark.parametrize("value", ["https://example.org/x.git", "git@example.org:x", "target:x", "ssh://h/x"])
-def test_contexts_from_elsewhere(value: str) -> None:
+@pytest.mark.parametrize("value", ["ftp://example.org/x", "input:x"])
+def test_contexts_that_cannot_be_had(value: str) -> None:
     with pytest.raises(UnsupportedFlag, match=f"--build-context n={value} is not supported yet"):
         request(build_contexts=(f"n={value}",))
 

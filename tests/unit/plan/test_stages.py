@@ -3,7 +3,7 @@
 import pytest
 
 from builder.errors import Unsupported
-from builder.plan.graph import ImageOp, LocalOp, RunOp
+from builder.plan.graph import CopyOp, ImageOp, LocalOp, RunOp
 from builder.settings import NamedContext
 from layers.image import Platform
 from tests.support.planning import ARM64, created_by, image, last, plan, refused, titles
@@ -243,3 +243,44 @@ def test_scratch_cannot_be_replaced() -> None:
 def test_the_main_contexts_name_is_taken() -> None:
     with pytest.raises(Unsupported, match="cannot be called context"):
         plan("FROM scratch\n", build_contexts=(NamedContext("context", "local", "/x"),))
+
+
+def test_a_context_that_is_another_stage() -> None:
+    text = """
+        FROM base AS a
+        RUN a
+        FROM x
+        COPY --from=y /f /f
+        """
+    contexts = (NamedContext("x", "target", "A"), NamedContext("y", "target", "a"))
+    found = plan(text, build_contexts=contexts)
+    assert titles(found) == ["FROM docker.io/library/base:latest", "RUN a", "COPY --from=y /f /f"]
+    assert last(found).inputs == (2, 2)
+
+
+def test_a_stage_that_another_stage_stands_for() -> None:
+    text = """
+        FROM base AS a
+        RUN a
+        FROM missing AS b
+        RUN b
+        FROM b
+        RUN c
+        """
+    found = plan(text, build_contexts=(NamedContext("b", "target", "a"),))
+    assert titles(found) == ["FROM docker.io/library/base:latest", "RUN a", "RUN c"]
+
+
+@pytest.mark.parametrize("stage", ["later", "none"])
+def test_a_context_that_is_no_stage_above(stage: str) -> None:
+    contexts = (NamedContext("x", "target", stage),)
+    error = refused("FROM x\nFROM base AS later\nFROM x\n", build_contexts=contexts)
+    assert error.message == f"--build-context x=target:{stage}: there is no such stage above this line"
+
+
+def test_files_of_what_was_fetched_keep_their_owners() -> None:
+    contexts = (NamedContext("far", "remote", "https://h/x.tar"), NamedContext("near", "local", "/dir"))
+    found = plan("FROM scratch\nCOPY --from=far a /\nCOPY --from=near a /\nCOPY a /\n", build_contexts=contexts)
+    assert [node.op.keep_owner for node in found.nodes.values() if isinstance(node.op, CopyOp)] == [True, False, False]
+    found = plan("FROM scratch\nCOPY a /\n", unpacked=True)
+    assert [node.op.keep_owner for node in found.nodes.values() if isinstance(node.op, CopyOp)] == [True]
