@@ -3,12 +3,11 @@
 Rules of buildkitd.toml's ``[registry."host"]`` for ``config.toml``, and of containers-registries.conf(5), version 2.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from layers.names import DEFAULT_HOST
 from registry.errors import SettingsError
-from registry.reference import Reference
 
 HUB = "registry-1.docker.io"
 """The host that answers for ``docker.io``."""
@@ -17,7 +16,8 @@ HUB = "registry-1.docker.io"
 class HostSettings(NamedTuple):
     """How to talk to one host. ``ca``: files of certificates trusted besides the system's; ``client``: files of a
     certificate and its key. ``http``: plain HTTP; ``insecure``: HTTPS unverified, and plain HTTP if that fails.
-    ``token_hosts``: foreign hosts whose token service may see this host's credentials.
+    ``token_hosts``: foreign hosts whose token service may see this host's credentials. ``unverified``: HTTPS without
+    looking at the certificate, and nothing else. ``dial_s``: seconds to connect in, None for the usual ones.
     """
 
     ca: tuple[str, ...] = ()
@@ -25,6 +25,8 @@ class HostSettings(NamedTuple):
     http: bool = False
     insecure: bool = False
     token_hosts: tuple[str, ...] = ()
+    unverified: bool = False
+    dial_s: float | None = None
 
 
 class Endpoint(NamedTuple):
@@ -63,59 +65,8 @@ class Rule(NamedTuple):
         return None
 
 
-class Registries(NamedTuple):
-    """All settings of registries. ``hosts`` by host as in references; ``mirrors`` of config.toml likewise."""
-
-    hosts: Mapping[str, HostSettings]
-    mirrors: Mapping[str, tuple[str, ...]]
-    rules: tuple[Rule, ...] = ()
-
-    def settings(self, host: str) -> HostSettings:
-        return self.hosts.get(host, HostSettings())
-
-    def sources(self, reference: Reference) -> tuple[Endpoint, ...]:
-        """Where to pull from, in the order to try. Raises SettingsError for what registries.conf blocks."""
-        rule, rest = self._rule(reference)
-        found = []
-        for location in self.mirrors.get(reference.host, ()):
-            found.append(self._at(f"{location}/{reference.repository}", mirror=True))
-        if rule is None:
-            return (*found, self._at(reference.name))
-        for mirror in rule.mirrors:
-            if _useful(mirror, reference):
-                found.append(self._at(mirror.location + rest, mirror=True))
-        return (*found, self._at(rule.location + rest if rule.location else reference.name))
-
-    def target(self, reference: Reference) -> Endpoint:
-        """Where to push to: never a mirror."""
-        rule, rest = self._rule(reference)
-        return self._at(rule.location + rest if rule is not None and rule.location else reference.name)
-
-    def _rule(self, reference: Reference) -> tuple[Rule | None, str]:
-        fitting = [(len(rule.prefix), rule) for rule in self.rules if rule.rest(reference.name) is not None]
-        if not fitting:
-            return None, ""
-        rule = max(fitting, key=lambda pair: pair[0])[1]
-        if rule.blocked:
-            raise SettingsError(
-                f"{reference.familiar} is blocked by registries.conf",
-                hint=f"take 'blocked' off the registry {rule.prefix!r} there, or use another image",
-            )
-        return rule, rule.rest(reference.name) or ""
-
-    def _at(self, name: str, *, mirror: bool = False) -> Endpoint:
-        host, _, repository = name.partition("/")
-        return Endpoint(network_host(host), host, repository, self.settings(host), mirror)
-
-
 def network_host(host: str) -> str:
     return HUB if host == DEFAULT_HOST else host
-
-
-def _useful(mirror: Mirror, reference: Reference) -> bool:
-    if mirror.use == "all":
-        return True
-    return (mirror.use == "digest-only") == (reference.digest is not None)
 
 
 def combined(first: HostSettings, second: HostSettings) -> HostSettings:
@@ -126,6 +77,8 @@ def combined(first: HostSettings, second: HostSettings) -> HostSettings:
         http=first.http or second.http,
         insecure=first.insecure or second.insecure,
         token_hosts=first.token_hosts + second.token_hosts,
+        unverified=first.unverified or second.unverified,
+        dial_s=first.dial_s if second.dial_s is None else second.dial_s,
     )
 
 
@@ -160,6 +113,15 @@ class Table:
         if not isinstance(value, str):
             raise self.error(f"says {key!r}, which is not a string")
         return value
+
+    def raw(self, key: str) -> Any:
+        """None when it is not there."""
+        return self._document.get(key)
+
+    def one_or_more(self, key: str) -> tuple[str, ...]:
+        """A string, or a list of them."""
+        value = self._document.get(key)
+        return (value,) if isinstance(value, str) else self.texts(key)
 
     def texts(self, key: str) -> tuple[str, ...]:
         value = self._document.get(key, [])

@@ -9,10 +9,11 @@ from registry.auth import Credential
 from registry.client import DEFAULT_PACE, Client, Network, Pace
 from registry.credentials import Credentials, Runner, run_helper
 from registry.download import download
-from registry.endpoints import Endpoint, HostSettings, Registries, network_host
+from registry.endpoints import Endpoint, HostSettings, network_host
 from registry.messages import Request, Response
 from registry.proxies import Proxies
 from registry.reference import Reference
+from registry.registries import Registries
 from registry.repository import Repository
 from registry.settings import load, places
 

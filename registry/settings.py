@@ -1,16 +1,21 @@
-"""Reads the settings of registries: pybuild's config.toml, certs.d of Docker and Podman, registries.conf.
+"""Reads the settings of registries: pybuild's config.toml, certs.d of Docker, Podman and containerd, registries.conf.
 
 Sources: docs.docker.com "Verify repository client with certificates", containers-certs.d(5),
-containers-registries.conf(5) and containers-registries.conf.d(5).
+containers-registries.conf(5), containers-registries.conf.d(5), containerd's docs/hosts.md.
 """
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from registry.endpoints import HostSettings, Registries, Rule, combined, parse_config, parse_registries_conf
+from registry.endpoints import HostSettings, Rule, combined, parse_config, parse_registries_conf
 from registry.errors import SettingsError
+from registry.hoststoml import Namespace, parse_hosts_toml
+from registry.registries import Registries
+
+_PORT = re.compile(r"_(\d+)_\Z")
 
 
 class Places(NamedTuple):
@@ -34,7 +39,9 @@ def places(environ: Mapping[str, str], etc: Path = Path("/etc")) -> Places:
     conf = environ.get("CONTAINERS_REGISTRIES_CONF")
     return Places(
         config=(Path(named),) if named else (user / "pybuild/config.toml", etc / "pybuild/config.toml"),
-        certs=tuple(top / f"{owner}/certs.d" for top in (user, etc) for owner in ("containers", "docker")),
+        certs=tuple(
+            top / f"{owner}/certs.d" for top in (user, etc) for owner in ("containers", "docker", "containerd")
+        ),
         registries=(Path(conf),) if conf else (user / "containers/registries.conf", etc / "containers/registries.conf"),
         drop_ins=() if conf else (etc / "containers/registries.conf.d", user / "containers/registries.conf.d"),
     )
@@ -53,7 +60,7 @@ def load(where: Places) -> Registries:
         hosts[host] = combined(hosts.get(host, HostSettings()), settings)
     for host in insecure:
         hosts[host] = hosts.get(host, HostSettings())._replace(insecure=True)
-    return Registries(hosts, mirrors, rules)
+    return Registries(hosts, mirrors, rules, _namespaces(where.certs))
 
 
 def _first(paths: tuple[Path, ...]) -> Path | None:
@@ -110,6 +117,20 @@ def _certificates(directories: tuple[Path, ...]) -> dict[str, HostSettings]:
             continue
         for host in hosts:
             found[host.name] = combined(found.get(host.name, HostSettings()), _host_directory(host))
+    return found
+
+
+def _namespaces(directories: tuple[Path, ...]) -> dict[str, Namespace]:
+    """Of several files for one registry the first counts. A port may be written as in ``host_5000_``."""
+    found: dict[str, Namespace] = {}
+    for directory in directories:
+        try:
+            files = sorted(path for path in directory.glob("*/hosts.toml") if path.is_file())
+        except PermissionError:
+            continue
+        for path in files:
+            name = _PORT.sub(r":\1", path.parent.name)
+            found.setdefault(name, parse_hosts_toml(_toml(path), str(path), str(path.parent)))
     return found
 
 

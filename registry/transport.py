@@ -162,7 +162,7 @@ class Transport:
             found = adapter.send(
                 self._prepared(request, watch),
                 stream=True,
-                timeout=(self._timeouts.connect, self._timeouts.read),
+                timeout=(settings.dial_s or self._timeouts.connect, self._timeouts.read),
                 verify=True,
                 proxies={parts.scheme: proxy} if proxy else {},
             )
@@ -234,7 +234,7 @@ def _context(settings: HostSettings) -> ssl.SSLContext:
             context.load_cert_chain(*settings.client)
         except (OSError, ssl.SSLError) as error:
             raise SettingsError(f"cannot use the client certificate {settings.client[0]}: {error}") from error
-    if settings.insecure:
+    if settings.insecure or settings.unverified:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         # Asked for in the settings: no need to be told at every request.

@@ -190,7 +190,10 @@ def _registries(environ: Mapping[str, str]) -> str | None:
         known = load(places(environ))
     except PybuildError as error:
         return error.message
-    for host, settings in known.hosts.items():
+    described = [*known.hosts.items()]
+    for name, namespace in known.namespaces.items():
+        described += [(name, there.settings) for there in (*namespace.hosts, namespace.server) if there is not None]
+    for host, settings in described:
         for name in (*settings.ca, *(settings.client or ())):
             if not os.access(name, os.R_OK):
                 return f"the settings of {host} name {name}, which cannot be read"

@@ -18,10 +18,11 @@ from layers.manifest import parse_manifest
 from registry.auth import Credential
 from registry.client import Clock, Pace, Patience
 from registry.credentials import Credentials
-from registry.endpoints import HostSettings, Registries
+from registry.endpoints import HostSettings
 from registry.messages import Timeouts
 from registry.proxies import Proxies
 from registry.push import Document, PushedImage
+from registry.registries import Registries
 from registry.session import Session
 from registry.upload import Blob
 from tests.support.certificates import Pair

@@ -2,9 +2,10 @@ import tomllib
 
 import pytest
 
-from registry.endpoints import Endpoint, HostSettings, Registries, parse_config, parse_registries_conf
+from registry.endpoints import Endpoint, HostSettings, parse_config, parse_registries_conf
 from registry.errors import SettingsError
 from registry.reference import Reference
+from registry.registries import Registries
 
 
 def registries(config: str = "", conf: str = "") -> Registries:
