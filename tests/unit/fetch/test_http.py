@@ -14,9 +14,9 @@ from layers.store import Store
 from registry.client import Clock, Pace, Patience
 from registry.credentials import Credentials
 from registry.download import DownloadFailed
-from registry.endpoints import Registries
 from registry.errors import BadAnswer, Stopped, Unreachable
 from registry.proxies import Proxies
+from registry.registries import Registries
 from registry.session import Session
 from tests.support.webserver import Page, Web, web
 
