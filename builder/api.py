@@ -54,7 +54,8 @@ class _Runner:
 
     def __init__(self) -> None:
         self._runner: NativeRunner | None = None
-        self._stopped = False
+        self.stopped = False
+        """The build was given up."""
         self._lock = threading.Lock()
 
     def get(self) -> "NativeRunner":
@@ -63,13 +64,13 @@ class _Runner:
                 from builder.sandbox.detect import open_runner
 
                 self._runner = open_runner()
-                if self._stopped:
+                if self.stopped:
                     self._runner.cancel()
             return self._runner
 
     def stop(self) -> None:
         with self._lock:
-            self._stopped = True
+            self.stopped = True
             if self._runner is not None:
                 self._runner.cancel()
 
@@ -212,7 +213,9 @@ def build(
         exporter = open_exporter(request, prepared.plan, store, Reporter(emit, clock), registries)
         try:
             host = functools.partial(_host_files, request)
-            context = StepContext(store, runner.get, host, prepared.contexts, emit, clock)
+            context = StepContext(
+                store, runner.get, host, prepared.contexts, emit, clock, request.grants, lambda: runner.stopped
+            )
             control = _control(request, cancelled, runner, store)
             results = solve(prepared.plan, prepared.known, context, exporter, control)
             runner.close()

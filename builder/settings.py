@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from builder.grants import NO_GRANTS, Grants
 from layers.errors import PybuildError
 from layers.image import Platform, host_platform
 from registry.proxies import DOCKER_HOST, from_docker_config, from_environment
@@ -92,6 +93,8 @@ class BuildRequest:
     """When registries are asked for bases: ``missing``, ``newer``, ``always`` or ``never``."""
     environ: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     """Variables of the user that programs which fetch may see (``FETCH_ENVIRONMENT``)."""
+    grants: Grants = NO_GRANTS
+    """``--secret``, ``--ssh``, ``--allow`` and ``--network``."""
     proxies: tuple[tuple[str, str], ...] = ()
     """Proxy variables of the environment, by upper-case name: for every RUN whose build arguments say nothing else."""
 

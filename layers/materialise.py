@@ -15,7 +15,7 @@ from layers.records import LayerRecord
 from layers.storecontext import StoreContext
 from layers.tarstream import TarStream
 from layers.view import LayerFiles, Stack
-from layers.workspace import Workspace, make_root
+from layers.workspace import Workspace, make_root, stack_names
 
 if TYPE_CHECKING:
     from layers.downloads import Listener
@@ -38,6 +38,13 @@ class Materialiser:
         for layer in rootfs:
             self.snapshot(layer, listener)
         return Workspace(self._context, rootfs)
+
+    def stacked(self, rootfs: Rootfs, listener: "Listener | None" = None) -> tuple[str, tuple[str, ...]]:
+        self._context.hold(rootfs)
+        self._begin(rootfs, True, listener)
+        for layer in rootfs:
+            self.snapshot(layer, listener)
+        return self._context.snapshots, stack_names(self._context, rootfs)
 
     def tree(self, rootfs: Rootfs, *, contents: bool, listener: "Listener | None" = None) -> Stack:
         self._context.hold(rootfs)

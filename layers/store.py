@@ -10,6 +10,7 @@
     git/         repositories that were fetched from, one an address
     leases/      one locked file per living process (layers.leases)
     tmp/         one directory per living process: whatever is not finished
+    caches/      directories of cache mounts, which no record knows (layers.caches)
     gate         a lock held for moments
 
 Files come first and records after: a record never points at bytes that are not there. Opening is cheap: nothing that
@@ -40,6 +41,7 @@ from layers.supply import Supply
 from layers.webfiles import WebFileTable
 
 if TYPE_CHECKING:
+    from layers.caches import Caches
     from layers.compress import Compression
     from layers.downloads import Listener
     from layers.entry import Entry
@@ -223,6 +225,15 @@ class Store:
         blobs that are fetched for that. Raises StoreError where overlays cannot be mounted."""
         refuse_overlay(self._context.snapshots)
         return self._materialiser().workspace(rootfs, listener)
+
+    def stacked(self, rootfs: Rootfs, *, listener: "Listener | None" = None) -> tuple[str, tuple[str, ...]]:
+        """The layers as directories, unpacked where they are not: lowest first, by names relative to the first item."""
+        return self._materialiser().stacked(rootfs, listener)
+
+    def caches(self) -> "Caches":
+        from layers.caches import Caches
+
+        return Caches(self._context)
 
     def tree(self, rootfs: Rootfs, *, contents: bool = False, listener: "Listener | None" = None) -> "Stack":
         """The merged view of layers. With ``contents`` every file can be read (layers are unpacked where they are

@@ -24,6 +24,14 @@ def _once(rootfs: Rootfs) -> Rootfs:
     return tuple(reversed(dict.fromkeys(reversed(rootfs))))
 
 
+def stack_names(context: StoreContext, rootfs: Rootfs) -> tuple[str, ...]:
+    """Names of the layers' directories, relative to that of the snapshots, lowest first."""
+    if rootfs:
+        return tuple(map(str, _once(rootfs)))
+    os.makedirs(os.path.join(context.snapshots, EMPTY), 0o755, exist_ok=True)
+    return (EMPTY,)
+
+
 class Workspace:
     """``lowers`` are names relative to ``directory``, lowest first; ``upper`` and ``work`` are absolute.
 
@@ -35,10 +43,7 @@ class Workspace:
         self._rootfs = rootfs
         self._top = context.lease.temporary("workspace")
         self.directory = context.snapshots
-        self.lowers: tuple[str, ...] = tuple(map(str, _once(rootfs)))
-        if not rootfs:
-            os.makedirs(os.path.join(self.directory, EMPTY), 0o755, exist_ok=True)
-            self.lowers = (EMPTY,)
+        self.lowers = stack_names(context, rootfs)
         self.upper = os.path.join(self._top, "upper")
         self.work = os.path.join(self._top, "work")
         os.mkdir(self._top, 0o700)

@@ -3,13 +3,14 @@
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
 from builder.cli.completers import directories, files
-from builder.cli.flags import REFUSED_SWITCHES, REFUSED_VALUES, StrictCommand, idle, plan_options, refused
+from builder.cli.flags import GRANT_FLAGS, REFUSED_SWITCHES, REFUSED_VALUES, StrictCommand, idle, plan_options, refused
 from builder.cli.outputs import parse_outputs
 from builder.cli.progress import MODES, choose, renderer
 from builder.cli.session import Session, current_host, say
@@ -109,6 +110,10 @@ def make_request(session: Session, given: Mapping[str, Any], host: Host) -> Buil
     session.sources[files.dockerfile_path] = files.dockerfile_text
     request = from_flags(flags, files, host._replace(docker_config=docker_config(host.environ)))
     check_contexts(request)
+    if any(given[name] for name in GRANT_FLAGS):
+        from builder.cli.grants import parse_grants
+
+        request = replace(request, grants=parse_grants(given, host))
     return request
 
 

@@ -14,12 +14,10 @@ from builder.settings import UnsupportedFlag, parse_bool
 F = TypeVar("F", bound=Callable[..., Any])
 
 _LIMITS = "run pybuild itself under the limit, for example with systemd-run --scope -p MemoryMax=2G"
-_SECRETS = "nothing secret can be given to a RUN yet; don't use --build-arg for it, which is published in the history"
 _CHECKS = "pybuild plan says what would be built"
 
 REFUSED_VALUES = {
     "--add-host": "write the line into /etc/hosts within the RUN that needs it",
-    "--allow": "no step can be given more rights than the usual ones",
     "--annotation": "use --label, which goes into the image's config",
     "--cache-from": "the cache is in the store: keep --root between builds",
     "--cache-to": "the cache is in the store: keep --root between builds",
@@ -28,9 +26,7 @@ REFUSED_VALUES = {
     "--policy": "there is no policy to be checked",
     "--print": _CHECKS,
     "--resource": _LIMITS,
-    "--secret": _SECRETS,
     "--shm-size": "shared memory is 64 MiB",
-    "--ssh": _SECRETS,
     "--ulimit": "set it with ulimit within the RUN that needs it",
     "--memory": _LIMITS,
     "--memory-swap": _LIMITS,
@@ -58,12 +54,15 @@ _OFF = frozenset({"false", "0", "f", "F", "FALSE", "False"})
 IDLE_VALUES: dict[str, tuple[frozenset[str], str]] = {
     "--provenance": (_OFF, "leave it out: images have no attestations"),
     "--sbom": (_OFF, "leave it out: images have no attestations"),
-    "--network": (frozenset({"default"}), "every RUN has the host's network"),
     "--builder": (frozenset({"default"}), "there are no builders: pybuild runs the steps itself"),
     "--isolation": (frozenset({"default"}), "leave it out"),
     "--call": (frozenset({"build"}), _CHECKS),
 }
 """Flags with the values that ask for nothing."""
+
+
+GRANT_FLAGS = ("secret", "ssh", "network", "allow")
+"""What ``cli.grants`` reads."""
 
 
 def refused(switches: dict[str, str], values: dict[str, str]) -> Callable[[F], F]:
@@ -150,6 +149,14 @@ def plan_options(function: F) -> F:
                 default="missing",
                 help="When registries are asked for bases (default: missing; --pull alone: always).",
             ),
+            click.option(
+                "--secret", multiple=True, metavar="id=ID[,src=FILE|,env=NAME]", help="Secret for RUN --mount."
+            ),
+            click.option(
+                "--ssh", multiple=True, metavar="default|ID[=SOCKET|KEY[,KEY]]", help="Agent for RUN --mount."
+            ),
+            click.option("--network", metavar="default|none|host", help="Network of RUNs (default: the host's)."),
+            click.option("--allow", multiple=True, metavar="RIGHT", help="network.host, security.insecure or device."),
             click.option(
                 "--root",
                 metavar="DIRECTORY",

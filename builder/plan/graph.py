@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import ClassVar, NamedTuple, NewType, Protocol
 
 from builder.errors import Span
+from builder.plan.mounts import RunMount
 from layers.digest import DiffId, LayerId, Rootfs
 from layers.image import History, ImageConfig, Platform
 
@@ -85,14 +86,18 @@ class _RunOp(NamedTuple):
     proxy_env: tuple[tuple[str, str], ...]
     """Predefined proxy variables: in the command's environment, not in its identity."""
     platform: Platform
+    mounts: tuple[RunMount, ...] = ()
+    security: str = "sandbox"
+    """``sandbox`` or ``insecure``."""
 
 
 class RunOp(_RunOp):
-    """Inputs: (rootfs,). ``args`` is the final argument vector, shell included; ``env`` has ARGs in force, in order."""
+    """Inputs: (rootfs, what ``mounts`` show...). ``args`` is the final argument vector, shell included; ``env`` has
+    ARGs in force, in order."""
 
     __slots__ = ()
     KEY: ClassVar[frozenset[str]] = frozenset(
-        {"args", "env", "cwd", "user", "network", "hostname", "scripts", "platform"}
+        {"args", "env", "cwd", "user", "network", "hostname", "scripts", "platform", "mounts", "security"}
     )
     NOT_KEY: ClassVar[frozenset[str]] = frozenset({"proxy_env"})
 

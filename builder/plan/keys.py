@@ -19,9 +19,12 @@ from builder.plan.graph import (
     MergeOp,
     Node,
     NodeId,
+    Op,
+    RunOp,
     ScratchOp,
     ScriptFile,
 )
+from builder.plan.mounts import MOUNTS, RunMount
 from layers.digest import CacheKey, Digest
 from layers.image import Platform
 
@@ -42,7 +45,7 @@ def _plain(value: Any) -> Any:
         case Digest():
             return str(value)
         case tuple():
-            return [_plain(part) for part in value]
+            return _fields(value) if isinstance(value, MOUNTS) else [_plain(part) for part in value]
     raise TypeError(f"no canonical form for {type(value).__name__}")
 
 
@@ -51,15 +54,19 @@ def _hash(*parts: Any) -> CacheKey:
     return CacheKey(Digest.of(text.encode()))
 
 
+def _fields(value: Op | RunMount) -> list[Any]:
+    return [type(value).__name__, {field: _plain(getattr(value, field)) for field in sorted(value.KEY)}]
+
+
 def _operation(node: Node) -> list[Any]:
-    op = node.op
-    return [type(op).__name__, {field: _plain(getattr(op, field)) for field in sorted(op.KEY)}]
+    return _fields(node.op)
 
 
 def recipe_key(node: Node, inputs: Mapping[NodeId, CacheKey], selection: bytes | None) -> CacheKey:
     """Key of ``node`` by definition: its operation and the recipe keys of its inputs.
 
-    ``selection``: for a COPY or ADD out of the build context, the digest of what it selects there; None otherwise.
+    ``selection``: for a COPY or ADD out of the build context, or a RUN that mounts some of it, the digest of what it
+    selects there; None otherwise.
     A LocalOp has no identity of its own: who reads from it has ``selection``.
     """
     chosen = selection.hex() if selection is not None else None
@@ -100,6 +107,11 @@ def is_merge(node: Node) -> bool:
 def is_step(node: Node) -> bool:
     """Executed when it is not known, and recorded."""
     return not is_source(node) and not is_merge(node)
+
+
+def mount_inputs(node: Node) -> tuple[NodeId, ...]:
+    """The inputs a RUN mounts."""
+    return node.inputs[1:] if isinstance(node.op, RunOp) else ()
 
 
 def is_source(node: Node) -> bool:

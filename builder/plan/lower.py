@@ -125,7 +125,7 @@ def apply(state: StageState, step: Step, scope: Scope) -> StageState:
     """``state`` after one instruction."""
     match step.instruction:
         case Run() as instruction:
-            return run(state, instruction, scope)
+            return run(state, instruction, step.mounts, scope)
         case Copy() | Add() as instruction:
             return copy(state, instruction, step.source, scope)
         case Workdir() as instruction:

@@ -3,12 +3,15 @@
 import re
 
 from builder.dockerfile.instructions import Run
-from builder.errors import Unsupported
+from builder.errors import PlanError, Unsupported
+from builder.grants import NETWORK_HOST, SECURITY_INSECURE
 from builder.plan import titles
 from builder.plan.arguments import DEFAULT_HOSTNAME, HOSTNAME
 from builder.plan.graph import RunOp, ScriptFile
+from builder.plan.lower_mounts import lower_mounts
 from builder.plan.scope import Scope
 from builder.plan.stage_state import StageState
+from builder.plan.stages import Ref
 from layers.image import ImageConfig
 
 DEFAULT_SHELL = ("/bin/sh", "-c")
@@ -27,8 +30,10 @@ def in_shell(config: ImageConfig, text: str) -> tuple[str, ...]:
     return (*(config.shell or DEFAULT_SHELL), text)
 
 
-def run(state: StageState, instruction: Run, scope: Scope) -> StageState:
+def run(state: StageState, instruction: Run, sources: tuple[Ref | None, ...], scope: Scope) -> StageState:
+    """``sources``: what ``from`` of each mount names."""
     _refuse(instruction)
+    mounts, inputs = lower_mounts(state, instruction, sources, scope) if instruction.mounts else ((), ())
     body, scripts, args = _command(instruction, state.config)
     values = dict(state.env)
     op = RunOp(
@@ -36,14 +41,16 @@ def run(state: StageState, instruction: Run, scope: Scope) -> StageState:
         env=state.env,
         cwd=state.workdir,
         user=state.config.user,
-        network=NETWORK,
+        network=_network(instruction, scope),
         hostname=scope.found.arguments.given.get(HOSTNAME, DEFAULT_HOSTNAME),
         scripts=scripts,
         proxy_env=scope.found.arguments.proxies,
         platform=state.config.platform.normalized(),
+        mounts=mounts,
+        security=_security(instruction, scope),
     )
     title = titles.run(instruction.text, scope.expander(state, instruction), body)
-    state, node = scope.step(state, op, (), title, instruction)
+    state, node = scope.step(state, op, inputs, title, instruction)
     return state.noted(f"RUN {' '.join((*_argument_words(state, values), *args))} # buildkit", node)
 
 
@@ -72,15 +79,36 @@ def _argument_words(state: StageState, values: dict[str, str]) -> list[str]:
     return [f"|{len(found)}", *(f"{name}={value}" for name, value in found.items())] if found else []
 
 
+def _network(instruction: Run, scope: Scope) -> str:
+    """``host`` or ``none``. Raises PlanError for the host's network where nobody allowed it."""
+    grants = scope.found.grants
+    asked = instruction.network
+    if asked == "host" and not grants.allows(NETWORK_HOST) and grants.network != "host":
+        raise _not_allowed("--network=host", NETWORK_HOST, instruction)
+    # "default" written at a RUN gives way to --network of the build, as in BuildKit.
+    mode = asked if asked not in {None, "default"} else grants.network
+    return "none" if mode == "none" else NETWORK
+
+
+def _security(instruction: Run, scope: Scope) -> str:
+    if instruction.security != "insecure":
+        return "sandbox"
+    if not scope.found.grants.allows(SECURITY_INSECURE):
+        raise _not_allowed("--security=insecure", SECURITY_INSECURE, instruction)
+    return "insecure"
+
+
+def _not_allowed(flag: str, right: str, instruction: Run) -> PlanError:
+    return PlanError(
+        f"RUN {flag} is not allowed", span=instruction.span, hint=f"whoever builds has to allow it: --allow {right}"
+    )
+
+
 def _refuse(instruction: Run) -> None:
-    if instruction.mounts:
-        what, hint = "--mount", "copy what the step needs, or fetch it in the step itself"
-    elif instruction.network not in {None, "default"}:
-        what, hint = f"--network={instruction.network}", "leave it out: the step has the host's network"
-    elif instruction.security not in {None, "sandbox"}:
-        what, hint = f"--security={instruction.security}", "leave it out: every step runs in the sandbox"
-    elif instruction.devices:
+    if instruction.devices:
         what, hint = "--device", "leave it out: steps have the usual devices only"
+    elif instruction.security == "insecure":
+        what, hint = "--security=insecure", "leave it out: every step runs in the sandbox"
     else:
         return
     raise Unsupported(f"RUN {what} is not supported yet", span=instruction.span, hint=hint)

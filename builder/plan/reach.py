@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from builder.dockerfile.instructions import Copy, Instruction, Onbuild
+from builder.dockerfile.instructions import Copy, Instruction, Onbuild, Run
+from builder.dockerfile.mounts import mount_from
 from builder.dockerfile.parse import parse_trigger
-from builder.errors import PlanError, Unsupported
-from builder.plan.stages import ImageRef, LocalRef, Ref, StageRef, Survey, copy_source
+from builder.errors import PlanError, Span, Unsupported
+from builder.plan.stages import ImageRef, LocalRef, Ref, StageRef, Survey, copy_source, mount_sources
 from layers.digest import Rootfs
 from layers.image import ImageConfig
 
@@ -35,11 +36,13 @@ Bases = Mapping[str, Base]
 
 
 class Step(NamedTuple):
-    """An instruction to carry out in a stage; ``source`` is what ``COPY --from`` names."""
+    """An instruction to carry out in a stage; ``source`` is what ``COPY --from`` names, ``mounts`` what each
+    ``RUN --mount=from=`` does."""
 
     instruction: Instruction
     onbuild: bool = False
     source: Ref | None = None
+    mounts: tuple[Ref | None, ...] = ()
 
 
 class Reach(NamedTuple):
@@ -65,7 +68,8 @@ def reach(found: Survey, bases: Bases) -> Reach:
         frame = found.frames[number]
         if not frame.replaced and isinstance(frame.source, LocalRef | StageRef):
             _refuse_directory(found, number if isinstance(frame.source, LocalRef) else frame.source.number)
-        for source in (frame.source, *(step.source for step in stages[number])):
+        named = (source for step in stages[number] for source in (step.source, *step.mounts))
+        for source in (frame.source, *named):
             if isinstance(source, ImageRef):
                 images.setdefault(source.key, source)
             elif isinstance(source, StageRef):
@@ -91,17 +95,26 @@ def _steps(found: Survey, number: int, bases: Bases) -> tuple[Step, ...]:
 
 
 def _step(found: Survey, number: int, instruction: Instruction, *, onbuild: bool) -> Step:
+    if isinstance(instruction, Run) and instruction.mounts:
+        mounts = mount_sources(found, instruction)
+        for source, value in zip(mounts, instruction.mounts, strict=True):
+            _refuse_later(found, number, source, f'mount from stage "{mount_from(value)}"', instruction.span)
+        return Step(instruction, onbuild, mounts=mounts)
     if not isinstance(instruction, Copy) or not instruction.from_stage:
         return Step(instruction, onbuild)
     source = copy_source(found, number, instruction)
+    _refuse_later(found, number, source, f'copy from stage "{instruction.from_stage}"', instruction.span)
+    return Step(instruction, onbuild, source)
+
+
+def _refuse_later(found: Survey, number: int, source: Ref | None, what: str, span: Span) -> None:
     if isinstance(source, StageRef) and source.number >= number:
-        name, here = instruction.from_stage, found.frames[number].label or str(number)
+        here = found.frames[number].label or str(number)
         raise PlanError(
-            f'cannot copy from stage "{name}", it needs to be defined before current stage "{here}"',
-            span=instruction.span,
+            f'cannot {what}, it needs to be defined before current stage "{here}"',
+            span=span,
             hint="move that stage above this one",
         )
-    return Step(instruction, onbuild, source)
 
 
 def _trigger_texts(found: Survey, number: int, bases: Bases) -> tuple[str, ...]:

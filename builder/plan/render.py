@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from builder.plan.graph import InlineFile, MergeOp, Node, NodeId, Op, Plan, ScriptFile
+from builder.plan.mounts import MOUNTS
 from layers.digest import CacheKey, Digest
 from layers.image import Platform, encode
 
@@ -33,6 +34,9 @@ States = Mapping[NodeId, NodeState]
 
 _LOCAL = frozenset({"rootfs", "looked_up"})
 """What is true of this store at this moment only."""
+
+_SELDOM: Mapping[str, object] = {"mounts": [], "security": "sandbox"}
+"""Fields that are left out when nobody asked for them."""
 
 
 def plan_text(plan: Plan, states: States) -> str:
@@ -104,6 +108,9 @@ def _op(op: Op) -> dict[str, Any]:
     fields = {name: _plain(value) for name, value in op._asdict().items() if name not in _LOCAL}
     if "proxy_env" in fields:
         fields["proxy_env"] = [name for name, _ in fields["proxy_env"]]
+    for name, plain in _SELDOM.items():
+        if fields.get(name) == plain:
+            del fields[name]
     return fields
 
 
@@ -115,6 +122,9 @@ def _plain(value: Any) -> Any:
             return {"path": path, "data": data.decode(errors="backslashreplace"), "mode": f"{mode:04o}"}
         case Platform() | Digest():
             return str(value)
+        case _ if isinstance(value, MOUNTS):
+            kind = type(value).__name__.removesuffix("Mount").lower()
+            return {"type": kind, **{name: _plain(part) for name, part in value._asdict().items()}}
         case tuple():
             return [_plain(part) for part in value]
         case _:

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from builder.dockerfile.instructions import Copy, Dockerfile, Stage
+from builder.dockerfile.instructions import Copy, Dockerfile, Run, Stage
+from builder.dockerfile.mounts import mount_from
 from builder.errors import PlanError, Span, Unsupported
+from builder.grants import Grants
 from builder.plan.arguments import Arguments, arguments
 from builder.plan.expand import Expander
 from builder.settings import BuildRequest, NamedContext
@@ -81,6 +83,7 @@ class Survey(NamedTuple):
     escape: str
     owned: frozenset[str] = frozenset()
     """Contexts whose files keep their owners."""
+    grants: Grants = Grants()
 
 
 def survey(dockerfile: Dockerfile, request: BuildRequest) -> Survey:
@@ -118,6 +121,7 @@ def survey(dockerfile: Dockerfile, request: BuildRequest) -> Survey:
         request.platform,
         dockerfile.escape,
         _owned(request),
+        request.grants,
     )
     _refuse_cycles(found)
     return found
@@ -131,11 +135,22 @@ def copy_source(found: Survey, number: int, copy: Copy) -> Ref:
             hint = f"stages are counted from 0; this is stage {number} of {len(found.frames)}"
             raise PlanError(f"invalid stage index {int(name)}", span=copy.span, hint=hint)
         return StageRef(int(name))
+    return _named(found, name, copy.span)
+
+
+def mount_sources(found: Survey, run: Run) -> tuple[Ref | None, ...]:
+    """What ``from`` of each ``--mount`` names: as ``--from``, but a number is no stage. None where there is none."""
+    names = (mount_from(value) for value in run.mounts)
+    return tuple(_named(found, name, run.span) if name else None for name in names)
+
+
+def _named(found: Survey, name: str, span: Span) -> Ref:
+    """The last stage of that name, or what is outside of the file."""
     for frame in reversed(found.frames):
         if frame.stage.name == name.lower():
             return StageRef(frame.stage.number)
     names = {frame.stage.name: frame.stage.number for frame in found.frames if frame.stage.name}
-    return _outside(found.contexts, name, found.platform, copy.span, names)
+    return _outside(found.contexts, name, found.platform, span, names)
 
 
 def suggestion(name: str, known: list[str]) -> str | None:
@@ -255,6 +270,10 @@ def _refuse_cycles(found: Survey) -> None:
 
 def _needs(found: Survey, number: int) -> set[int]:
     frame = found.frames[number]
-    copies = () if frame.replaced else tuple(i for i in frame.stage.instructions if isinstance(i, Copy))
-    refs = [frame.source, *(copy_source(found, number, copy) for copy in copies if copy.from_stage)]
+    refs: list[Ref | None] = [frame.source]
+    for instruction in () if frame.replaced else frame.stage.instructions:
+        if isinstance(instruction, Copy) and instruction.from_stage:
+            refs.append(copy_source(found, number, instruction))
+        elif isinstance(instruction, Run):
+            refs += mount_sources(found, instruction)
     return {ref.number for ref in refs if isinstance(ref, StageRef)}

@@ -11,7 +11,7 @@ import os
 import signal
 import stat
 
-from builder.sandbox import kernel, stubs
+from builder.sandbox import kernel, mounts, stubs
 from builder.sandbox.job import Job
 from builder.sandbox.kernel import (
     MS_NODEV,
@@ -66,6 +66,7 @@ def set_up(job: Job, surroundings: Surroundings, unmounts: kernel.Unmounts, made
     kernel.new_session_keyring()
     kernel.set_hostname(job.hostname)
     old_root = os.open(b"/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    opened = mounts.open_sources(job)
     _enter_directory(job.directory)
     # The command may make device nodes (CAP_MKNOD), among them the host's disks: none but ours can be opened.
     mount(b"overlay", b"/" + ROOT, b"overlay", MS_NODEV, job.options)
@@ -80,6 +81,7 @@ def set_up(job: Job, surroundings: Surroundings, unmounts: kernel.Unmounts, made
     bind(SYS, b"/sys", MS_REC)
     _write_files(job)
     _mount_files(job, made)
+    mounts.attach(job, opened, made)
     _make_cwd(job)
     _mount_proc()
     kernel.unmount(b".")

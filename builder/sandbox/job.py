@@ -23,6 +23,9 @@ EMPTY = b"/sys/empty"
 Answer = tuple[int | None, int | None, str | None]
 """Over a control socket, when all is over: exit code, signal, why it could not be run. Two of them are None."""
 
+JobMount = tuple[str, bytes, bool, bool, tuple[bytes, ...], tuple[int, ...]]
+"""Kind (as in ``spec``), target, whether it is a directory, whether it is read-only, and what belongs to the kind:
+``tree`` (directory, overlay options, source), ``host`` (path), ``tmpfs`` (size), ``secret`` (data; mode, uid, gid)."""
 
 _BOOT = "import sys; sys.path.insert(0, sys.argv[2]); __import__(sys.argv[1], fromlist=['main']).main(int(sys.argv[3]))"
 
@@ -45,6 +48,7 @@ class Job:
         "gid",
         "groups",
         "hostname",
+        "mounts",
         "options",
         "seccomp",
         "shm_size",
@@ -63,6 +67,8 @@ class Job:
     gid: int
     groups: tuple[int, ...]
     hostname: bytes
+    mounts: tuple[JobMount, ...]
+    """In the order they are mounted."""
     options: bytes
     seccomp: bytes | None
     shm_size: int

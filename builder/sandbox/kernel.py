@@ -45,9 +45,6 @@ _OPEN_TREE_CLOEXEC = os.O_CLOEXEC
 _AT_FDCWD = -100
 _AT_EMPTY_PATH = 0x1000
 _AT_RECURSIVE = 0x8000
-_MOUNT_ATTR_RDONLY = 1
-_MOUNT_ATTR_SAFE = 1 | 2 | 4 | 8
-"""Read-only, nosuid, nodev, noexec."""
 _MOVE_MOUNT_F_EMPTY_PATH = 4
 _CLOSE_RANGE_CLOEXEC = 4
 
@@ -208,25 +205,29 @@ class Unmounts:
 
 def open_read_only(path: bytes) -> int:
     """``path`` through a read-only mount of its own that is attached nowhere, as an O_PATH descriptor."""
-    return _open_tree(path, 0, _MOUNT_ATTR_RDONLY)
+    return open_mount(path, MS_RDONLY)
 
 
 def copy_mounts(path: bytes) -> int:
     """The mount at ``path`` with all below it, made harmless (read-only...), as a descriptor for ``attach``."""
-    return _open_tree(path, _AT_RECURSIVE, _MOUNT_ATTR_SAFE)
+    return open_mount(path, MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, _AT_RECURSIVE)
 
 
-def _open_tree(path: bytes, recursive: int, attributes_set: int) -> int:
-    flags = _OPEN_TREE_CLONE | _OPEN_TREE_CLOEXEC | recursive
-    descriptor = _check(_libc.syscall(_SYS_OPEN_TREE, _AT_FDCWD, path, flags), "open_tree")
-    attributes = _MountAttributes(attributes_set, 0, 0, 0)
+def open_mount(path: bytes, flags: int, recursive: int = 0) -> int:
+    """``path`` through a mount of its own that is attached nowhere yet, as a descriptor for ``attach``. ``flags``: of
+    MS_RDONLY, MS_NOSUID, MS_NODEV and MS_NOEXEC, whose values are those of mount_setattr(2)."""
+    how = _OPEN_TREE_CLONE | _OPEN_TREE_CLOEXEC | recursive
+    name = path.decode(errors="replace")
+    descriptor = _check(_libc.syscall(_SYS_OPEN_TREE, _AT_FDCWD, path, how), f"open_tree {name}")
+    attributes = _MountAttributes(flags, 0, 0, 0)
     size = ctypes.c_size_t(ctypes.sizeof(attributes))
     where = _AT_EMPTY_PATH | recursive
-    _check(_libc.syscall(_SYS_MOUNT_SETATTR, descriptor, b"", where, ctypes.byref(attributes), size), "mount_setattr")
+    result = _libc.syscall(_SYS_MOUNT_SETATTR, descriptor, b"", where, ctypes.byref(attributes), size)
+    _check(result, f"mount_setattr {name}")
     return descriptor
 
 
 def attach(descriptor: int, target: bytes) -> None:
-    """Mounts what ``copy_mounts`` gave."""
+    """Mounts what ``open_mount`` gave."""
     result = _libc.syscall(_SYS_MOVE_MOUNT, descriptor, b"", _AT_FDCWD, target, _MOVE_MOUNT_F_EMPTY_PATH)
-    _check(result, f"move_mount to {target.decode(errors='replace')}")
+    _check(result, f"mount on {target.decode(errors='replace')}")

@@ -9,11 +9,12 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from typing import assert_never
 
 from builder.sandbox import overlay
 from builder.sandbox.capabilities import mask
-from builder.sandbox.job import EMPTY, KILL, LAUNCH, READY, Answer, Job, command, write
-from builder.sandbox.spec import Outcome, SandboxSpec
+from builder.sandbox.job import EMPTY, KILL, LAUNCH, READY, Answer, Job, JobMount, command, write
+from builder.sandbox.spec import HostMount, Mount, Outcome, SandboxSpec, SecretFile, TmpfsMount, TreeMount
 
 _SOURCES = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _CHUNK = 1 << 16
@@ -193,12 +194,31 @@ def _job(spec: SandboxSpec) -> Job:
         gid=spec.identity.gid,
         groups=spec.identity.groups,
         hostname=_bytes(spec.hostname),
+        mounts=tuple(map(_mount, sorted(spec.mounts, key=lambda mount: mount.target))),
         options=os.fsencode(mounted.options),
         seccomp=spec.seccomp,
         shm_size=spec.shm_size,
         uid=spec.identity.uid,
         upper=os.fsencode(spec.root.upper),
     )
+
+
+def _mount(mount: Mount) -> JobMount:
+    """Raises TooManyLayers."""
+    target = _bytes(mount.target)
+    match mount:
+        case TreeMount():
+            described = overlay.describe(mount.root, os.fsdecode(EMPTY))
+            texts = (os.fsencode(described.directory), os.fsencode(described.options), mount.source)
+            return "tree", target, mount.directory, mount.read_only, texts, ()
+        case HostMount():
+            return "host", target, mount.directory, mount.read_only, (os.fsencode(mount.path),), ()
+        case TmpfsMount():
+            return "tmpfs", target, True, mount.read_only, (), (mount.size,)
+        case SecretFile():
+            return "secret", target, False, True, (mount.data,), (mount.mode, mount.uid, mount.gid)
+        case _:
+            assert_never(mount)
 
 
 def _check(spec: SandboxSpec) -> None:

@@ -36,15 +36,18 @@ class OverlayMount(NamedTuple):
 
 
 def describe(root: OverlayRoot, empty: str) -> OverlayMount:
-    """``empty`` is the absolute path of an empty directory, the lower of a root without any (the kernel wants one).
-
-    Raises TooManyLayers.
+    """``empty`` is the absolute path of an empty directory, the lower of a root without any (the kernel wants one, and
+    two where nothing can be written). Raises TooManyLayers.
     """
     if len(root.lowers) > MAX_LOWERS:
         raise TooManyLayers(f"the root filesystem has {len(root.lowers)} layers; overlayfs takes {MAX_LOWERS}")
-    lowers = ":".join(_escape(name, ":,") for name in reversed(root.lowers)) or _escape(empty, ":,")
-    upper, work = (_escape(_relative(path, root.directory), ",") for path in (root.upper, root.work))
-    options = f"{_FIXED},lowerdir={lowers},upperdir={upper},workdir={work}"
+    names = list(reversed(root.lowers))
+    if len(names) < (1 if root.upper else 2):
+        names.append(empty)
+    options = f"{_FIXED},lowerdir={':'.join(_escape(name, ':,') for name in names)}"
+    if root.upper:
+        upper, work = (_escape(_relative(path, root.directory), ",") for path in (root.upper, root.work))
+        options += f",upperdir={upper},workdir={work}"
     size = len(options.encode(errors="surrogateescape"))
     if size > MAX_OPTIONS:
         raise TooManyLayers(

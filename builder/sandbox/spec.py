@@ -33,7 +33,8 @@ class Identity(NamedTuple):
 class OverlayRoot(NamedTuple):
     """A root to be mounted by the helper, inside the step's own mount namespace: nothing is mounted on the host.
 
-    ``lowers`` are names relative to ``directory``, lowest layer first; ``upper`` and ``work`` are absolute.
+    ``lowers`` are names relative to ``directory``, lowest layer first; ``upper`` and ``work`` are absolute. Without
+    them (only as part of a TreeMount) nothing can be written.
     """
 
     directory: str
@@ -51,6 +52,49 @@ class FileMount(NamedTuple):
     read_only: bool = True
 
 
+class TreeMount(NamedTuple):
+    """``source`` (no part of it a link; b"" is all) of layers, which are stacked for it."""
+
+    target: str
+    root: OverlayRoot
+    source: bytes
+    directory: bool
+    read_only: bool
+
+
+class HostMount(NamedTuple):
+    """A file, directory or socket of the host: ``path`` is absolute."""
+
+    target: str
+    path: str
+    directory: bool
+    read_only: bool
+
+
+class TmpfsMount(NamedTuple):
+    """``size`` in bytes, 0 for the kernel's default."""
+
+    target: str
+    size: int
+    read_only: bool
+
+
+class SecretFile(NamedTuple):
+    """A file that is alone on a tmpfs of its own, read-only. Never shows its bytes."""
+
+    target: str
+    data: bytes
+    mode: int
+    uid: int
+    gid: int
+
+    def __repr__(self) -> str:
+        return f"SecretFile({self.target!r})"
+
+
+Mount = TreeMount | HostMount | TmpfsMount | SecretFile
+
+
 class SandboxSpec(NamedTuple):
     """``seccomp`` is the assembled BPF program, or None for no filter (only when asked for by name)."""
 
@@ -65,6 +109,9 @@ class SandboxSpec(NamedTuple):
     seccomp: bytes | None
     network: str = "host"
     shm_size: int = 64 << 20
+    mounts: tuple[Mount, ...] = ()
+    """Mounted in the order of their targets, so that one may lie in another. No device in any of them can be opened.
+    A missing mount point is made, and removed again if it was made in the root."""
 
 
 class Outcome(NamedTuple):

@@ -7,8 +7,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from builder.errors import Cancelled
 from builder.events import StepFailed, StepFinished, StepStarted
 from builder.plan.graph import AddOp, CopyOp, LocalOp, Node, NodeId, Plan, RunOp, StepResult
-from builder.plan.keys import effective_key, is_merge, rootfs_input, source_input
+from builder.plan.keys import effective_key, is_merge, mount_inputs, rootfs_input, source_input
 from builder.plan.select import Selection, select
+from builder.plan.select_mounts import Chosen, MountSelection, choose, sources
 from builder.solve.board import Board
 from builder.solve.stepcontext import Control
 from builder.solve.steps import Phased, StepInput, execute, host_error, placed
@@ -137,22 +138,37 @@ def _result(board: Board, node: Node, started: float) -> StepResult:
     return StepResult(node.id, str(key), (*rootfs, layer), layer, "no", finished - started, finished)
 
 
-def _selection(board: Board, node: Node) -> Selection | None:
-    """What a COPY or ADD takes; for a source that is a stage or an image, found now that it is there."""
-    if not isinstance(node.op, CopyOp | AddOp):
-        return None
-    if node.id in board.known.selections:
-        return board.known.selections[node.id]
-    with Phased(board.context, node, "select"), placed(node):
-        return select(node.op, _source_tree(board, node), node.span)
+def _selection(board: Board, node: Node) -> Selection | MountSelection | None:
+    """What a COPY or ADD takes, or a RUN mounts; of a stage or an image found now that it is there."""
+    known = board.known.selections.get(node.id)
+    match node.op:
+        case CopyOp() | AddOp() if known is None:
+            with Phased(board.context, node, "select"), placed(node):
+                source = source_input(node)
+                tree = _source(board, node, source)[0] if source is not None else board.context.store.tree(())
+                return select(node.op, tree, node.span)
+        case RunOp() if mount_inputs(node):
+            with Phased(board.context, node, "select"), placed(node):
+                return _mounted(board, node, node.op, known)
+        case _:
+            return known
 
 
-def _source_tree(board: Board, node: Node) -> Tree:
-    source = source_input(node)
-    if source is None:
-        return board.context.store.tree(())
+def _mounted(board: Board, node: Node, op: RunOp, known: Selection | MountSelection | None) -> MountSelection:
+    found: list[Chosen | None] = [None] * len(op.mounts)
+    if isinstance(known, MountSelection):
+        found[:] = known.chosen
+    for number, wanted in enumerate(sources(op)):
+        if wanted is not None and found[number] is None:
+            tree, rootfs = _source(board, node, node.inputs[wanted[0]])
+            found[number] = choose(wanted[1], tree, rootfs, node.span)
+    return MountSelection(tuple(found))
+
+
+def _source(board: Board, node: Node, source: NodeId) -> tuple[Tree, Rootfs | None]:
+    """The files of an input, and the root file system they are (None for a context)."""
     op = board.plan.nodes[source].op
     if isinstance(op, LocalOp):
-        return board.context.contexts[op.name]
+        return board.context.contexts[op.name], None
     rootfs = board.results[source].rootfs
-    return board.context.store.tree(rootfs, contents=True, listener=board.context.fetching(node))
+    return board.context.store.tree(rootfs, contents=True, listener=board.context.fetching(node)), rootfs

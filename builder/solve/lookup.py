@@ -3,18 +3,20 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from builder.plan.graph import AddOp, CopyOp, LocalOp, Node, NodeId, Plan
+from builder.plan.graph import AddOp, CopyOp, LocalOp, Node, NodeId, Plan, RunOp
 from builder.plan.keys import (
     effective_key,
     is_merge,
     is_source,
     is_step,
     merged_key,
+    mount_inputs,
     recipe_key,
     rootfs_input,
     source_input,
 )
 from builder.plan.select import Selection, select
+from builder.plan.select_mounts import MountSelection, choose, sources
 from layers.digest import CacheKey
 from layers.store import StepRecord
 from layers.tree import Tree
@@ -27,9 +29,10 @@ class StepRecords(Protocol):
 
 
 class Known(NamedTuple):
-    """``selections``: of COPY and ADD out of a context; ``recipes``: of every node; ``records``: of recipe keys."""
+    """``selections``: of COPY and ADD out of a context, and what RUNs mount of one; ``recipes``: of every node;
+    ``records``: of recipe keys."""
 
-    selections: Mapping[NodeId, Selection]
+    selections: Mapping[NodeId, Selection | MountSelection]
     recipes: Mapping[NodeId, CacheKey]
     records: Mapping[CacheKey, StepRecord]
 
@@ -47,8 +50,8 @@ def local_source(plan: Plan, node: Node) -> LocalOp | None:
 
 
 def inspect(plan: Plan, contexts: Mapping[str, Tree], store: StepRecords) -> Known:
-    """Raises PlanError for a COPY or ADD whose source is not in the context, before any step runs."""
-    selections: dict[NodeId, Selection] = {}
+    """Raises PlanError for a step whose source is not in the context, before any step runs."""
+    selections: dict[NodeId, Selection | MountSelection] = {}
     recipes: dict[NodeId, CacheKey] = {}
     for node in plan.nodes.values():
         digest = None
@@ -57,9 +60,24 @@ def inspect(plan: Plan, contexts: Mapping[str, Tree], store: StepRecords) -> Kno
             if local is not None:
                 selections[node.id] = select(node.op, contexts[local.name], node.span)
                 digest = selections[node.id].digest()
+        elif isinstance(node.op, RunOp) and any(isinstance(plan.nodes[i].op, LocalOp) for i in mount_inputs(node)):
+            selections[node.id] = _local_mounts(plan, node, node.op, contexts)
+            digest = selections[node.id].digest()
         recipes[node.id] = recipe_key(node, recipes, digest)
     wanted = [recipes[node.id] for node in plan.nodes.values() if node.use_cache and is_step(node)]
     return Known(selections, recipes, store.find_steps(wanted) if wanted else {})
+
+
+def _local_mounts(plan: Plan, node: Node, op: RunOp, contexts: Mapping[str, Tree]) -> MountSelection:
+    """What the RUN mounts of contexts; what it mounts of stages and images is not there yet."""
+    chosen = []
+    for wanted in sources(op):
+        source = plan.nodes[node.inputs[wanted[0]]].op if wanted is not None else None
+        found = None
+        if wanted is not None and isinstance(source, LocalOp):
+            found = choose(wanted[1], contexts[source.name], None, node.span)
+        chosen.append(found)
+    return MountSelection(tuple(chosen))
 
 
 class State(NamedTuple):
@@ -121,6 +139,7 @@ def _blocker(
     if below is not None and below not in effective:
         return found[below].on
     source = source_input(node)
-    if source is not None and not isinstance(plan.nodes[source].op, LocalOp):
-        return source
+    for needed in mount_inputs(node) if source is None else (source,):
+        if not isinstance(plan.nodes[needed].op, LocalOp):
+            return needed
     return None

@@ -8,6 +8,7 @@ from builder.plan.graph import RunOp
 from builder.sandbox.hosts import network_files
 from builder.sandbox.spec import DEFAULT_CAPABILITIES, FileMount, OverlayRoot, Runner, SandboxSpec
 from builder.sandbox.users import UserError, identify
+from builder.solve.mounts import NOTHING, Mounted
 from layers.digest import LayerId
 from layers.tree import Tree, read_file, resolve
 from layers.workspace import Workspace
@@ -53,11 +54,14 @@ def account_file(tree: Tree, path: bytes) -> bytes:
     return read_file(tree, resolve(tree, path), MAX_ACCOUNTS) or b""
 
 
-def sandbox_spec(op: RunOp, workspace: Workspace, tree: Tree, host: HostFiles) -> SandboxSpec:
+def sandbox_spec(op: RunOp, workspace: Workspace, tree: Tree, host: HostFiles, extra: Mounted = NOTHING) -> SandboxSpec:
     """Raises UserError for a USER that the root filesystem does not know, ValueError as ``account_file``."""
     identity = identify(op.user, account_file(tree, b"etc/passwd"), account_file(tree, b"etc/group"))
     names = {name for name, _ in op.env}
     env = op.env if "HOME" in names else (*op.env, ("HOME", identity.home))
+    given = {name for name, _ in extra.env}
+    env = (*(pair for pair in env if pair[0] not in given), *extra.env)
+    names |= given
     files = (
         *network_files(op.hostname, host.resolv_conf),
         *(FileMount(script.path, script.data, script.mode) for script in op.scripts),
@@ -73,6 +77,7 @@ def sandbox_spec(op: RunOp, workspace: Workspace, tree: Tree, host: HostFiles) -
         capabilities=DEFAULT_CAPABILITIES,
         seccomp=host.seccomp,
         network=op.network,
+        mounts=extra.mounts,
     )
 
 
@@ -95,6 +100,7 @@ class Surroundings(NamedTuple):
     runner: Runner
     host: HostFiles
     output: Callable[[int, bytes], None]
+    extra: Mounted = NOTHING
 
 
 def run_step(op: RunOp, span: Span | None, workspace: Workspace, tree: Tree, around: Surroundings) -> LayerId:
@@ -107,7 +113,7 @@ def run_step(op: RunOp, span: Span | None, workspace: Workspace, tree: Tree, aro
 
     try:
         try:
-            spec = sandbox_spec(op, workspace, tree, around.host)
+            spec = sandbox_spec(op, workspace, tree, around.host, around.extra)
         except UserError as error:
             raise StepFailed(
                 f"USER of this step: {error}", span=span, hint="create the user in an earlier RUN, or give a number"

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from builder.events import Emit
+from builder.grants import Grants
 from builder.plan.graph import Node
 from layers.store import Store
 from layers.tree import Tree
@@ -15,8 +16,13 @@ if TYPE_CHECKING:
     from layers.downloads import Listener
 
 
+def _never() -> bool:
+    return False
+
+
 class StepContext(NamedTuple):
-    """``runner`` and ``host`` are called when the first RUN is executed; ``clock`` gives seconds since the epoch."""
+    """``runner`` and ``host`` are called when the first RUN is executed; ``clock`` gives seconds since the epoch;
+    ``stopped`` says whether the build was given up."""
 
     store: Store
     runner: "Callable[[], Runner]"
@@ -24,6 +30,8 @@ class StepContext(NamedTuple):
     contexts: Mapping[str, Tree]
     emit: Emit
     clock: Callable[[], float]
+    grants: Grants = Grants()
+    stopped: Callable[[], bool] = _never
 
     def fetching(self, node: Node) -> "Listener":
         """Tells of base layers that come because of this step."""

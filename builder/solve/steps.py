@@ -3,23 +3,27 @@
 A step function gets the step's inputs ready-made and returns the layer it made. It records nothing: the scheduler does.
 """
 
+import contextlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import NamedTuple, assert_never
 
 from builder.errors import BuildError, PlanError, Span, StepFailed
 from builder.events import Phase, StepOutput
 from builder.plan.graph import AddOp, CopyOp, ImageOp, LocalOp, MergeOp, Node, RunOp, ScratchOp, WorkdirOp
 from builder.plan.select import Selection
+from builder.plan.select_mounts import MountSelection
 from builder.solve.add import add_entries
 from builder.solve.copy import copy_entries
+from builder.solve.mounts import NOTHING, Helpers, Mounted, mounted
 from builder.solve.placing import can_find
 from builder.solve.run import Surroundings, run_step
+from builder.solve.secrets import Secrets
 from builder.solve.stepcontext import StepContext
 from builder.solve.workdir import workdir_entries
 from layers.digest import LayerId, Rootfs
 from layers.errors import PybuildError, SourceChanged, advice
 from layers.tree import Tree
+from layers.workspace import Workspace
 
 
 class Phased:
@@ -39,8 +43,8 @@ class Phased:
 
 class StepInput(NamedTuple):
     rootfs: Rootfs
-    selection: Selection | None
-    """Of COPY and ADD: the chosen files."""
+    selection: Selection | MountSelection | None
+    """The files that COPY and ADD take, and that RUN mounts."""
 
 
 def execute(node: Node, given: StepInput, context: StepContext) -> LayerId:
@@ -59,7 +63,7 @@ def execute(node: Node, given: StepInput, context: StepContext) -> LayerId:
                 assert_never(node.op)
 
 
-@contextmanager
+@contextlib.contextmanager
 def placed(node: Node) -> Iterator[None]:
     """Whatever fails inside comes out as a BuildError with the node's span."""
     try:
@@ -90,12 +94,29 @@ def _run(node: Node, op: RunOp, given: StepInput, context: StepContext) -> Layer
     def output(stream: int, data: bytes) -> None:
         context.emit(StepOutput(context.clock(), node.id, stream, data))
 
-    with Phased(context, node, "run"):
-        return run_step(op, node.span, workspace, tree, Surroundings(context.runner(), context.host(), output))
+    selection = given.selection if isinstance(given.selection, MountSelection) else None
+    helpers = Helpers(context.store, Secrets(context.grants.secrets), context.stopped, context.clock)
+    with _mounted(node, op, selection, helpers, workspace) as extra, Phased(context, node, "run"):
+        around = Surroundings(context.runner(), context.host(), output, extra)
+        return run_step(op, node.span, workspace, tree, around)
+
+
+@contextlib.contextmanager
+def _mounted(
+    node: Node, op: RunOp, selection: MountSelection | None, helpers: Helpers, workspace: Workspace
+) -> Iterator[Mounted]:
+    """The step's mounts; when they cannot be had, the workspace goes."""
+    with contextlib.ExitStack() as stack:
+        try:
+            extra = stack.enter_context(mounted(op, selection, helpers, node.span)) if op.mounts else NOTHING
+        except BaseException:
+            workspace.discard()
+            raise
+        yield extra
 
 
 def _copy(node: Node, op: CopyOp | AddOp, given: StepInput, context: StepContext) -> LayerId:
-    if given.selection is None:
+    if not isinstance(given.selection, Selection):
         raise AssertionError(f"{node.title}: no selection")
     now_ns = int(context.clock() * 1e9)
     dest = _destination(node, given.rootfs, op.chown, context)

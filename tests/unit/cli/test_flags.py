@@ -67,13 +67,10 @@ def test_what_asks_for_nothing_is_accepted(args: tuple[str, ...], run: Run, cont
     [
         (("--provenance=mode=max",), "--provenance=mode=max"),
         (("--sbom", "true"), "--sbom=true"),
-        (("--network", "none"), "--network=none"),
-        (("--network=host",), "--network=host"),
         (("--builder", "remote"), "--builder=remote"),
         (("--call", "outline"), "--call=outline"),
         (("--attest", "type=sbom"), "--attest type=sbom"),
         (("--rm=false",), "--rm=false"),
-        (("--network=default", "--network=none"), "--network=none"),
     ],
 )
 def test_the_same_flags_with_other_values_are_not(

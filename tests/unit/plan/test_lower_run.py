@@ -120,10 +120,6 @@ def test_an_empty_command_still_makes_a_layer() -> None:
 @pytest.mark.parametrize(
     ("flags", "what"),
     [
-        ("--mount=type=cache,target=/x", "--mount"),
-        ("--network=none", "--network=none"),
-        ("--network=host", "--network=host"),
-        ("--security=insecure", "--security=insecure"),
         ("--device=vendor.com/class=name", "--device"),
     ],
 )

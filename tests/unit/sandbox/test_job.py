@@ -17,6 +17,7 @@ def test_a_job_comes_through() -> None:
         gid=2**32 - 2,
         groups=(1, 2),
         hostname=b"h",
+        mounts=(("secret", b"/run/s", False, True, (b"\0",), (0o400, 0, 0)),),
         options=b"lowerdir=1",
         seccomp=None,
         shm_size=1,
@@ -50,7 +51,7 @@ def test_the_helper_imports_little() -> None:
         "logging",
     }
     ours = {name for name in loaded if name.split(".")[0] in {"builder", "layers", "registry"}}
-    modules = ("enter", "helper", "job", "kernel", "stage", "stubs")
+    modules = ("enter", "helper", "job", "kernel", "mounts", "stage", "stubs")
     assert ours == {"builder", "builder.sandbox", *(f"builder.sandbox.{name}" for name in modules)}
 
 

@@ -1,0 +1,172 @@
+"""The mounts of one RUN: found or made before it runs, let go of after it."""
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, assert_never
+
+from builder.errors import Cancelled, Span, StepFailed, Unsupported
+from builder.plan.graph import RunOp
+from builder.plan.mounts import BindMount, CacheMount, SecretMount, SshMount, TmpfsMount
+from builder.plan.select_mounts import Chosen, MountSelection
+from builder.sandbox import spec
+from builder.solve.mount_files import TOP, context_layer, entries
+from builder.solve.secrets import Secrets
+from layers.caches import CacheKind, Stopped
+from layers.digest import Rootfs
+from layers.entry import Kind
+from layers.store import Store
+from layers.unpack import unpack
+
+CACHE_MODE = 0o755
+AGENT_VARIABLE = "SSH_AUTH_SOCK"
+
+
+class Helpers(NamedTuple):
+    """``stopped``: whether the build was given up, so that nobody waits for a cache any longer."""
+
+    store: Store
+    secrets: Secrets
+    stopped: Callable[[], bool]
+    clock: Callable[[], float]
+
+
+class Mounted(NamedTuple):
+    """What the step's sandbox gets besides. Never shows the variables, which may be secrets."""
+
+    mounts: tuple[spec.Mount, ...]
+    env: tuple[tuple[str, str], ...]
+
+    def __repr__(self) -> str:
+        return f"Mounted({self.mounts!r})"
+
+
+NOTHING = Mounted((), ())
+
+
+@contextlib.contextmanager
+def mounted(op: RunOp, selection: MountSelection | None, helpers: Helpers, span: Span | None) -> Iterator[Mounted]:
+    """Everything the step mounts, for as long as it runs. Raises BuildError, and errors of store and host."""
+    with contextlib.ExitStack() as stack:
+        chosen = selection.chosen if selection is not None else (None,) * len(op.mounts)
+        acquiring = _Acquiring(helpers, stack, span)
+        # Caches in one order for all steps: two that wait for each other's would wait for ever.
+        pairs = sorted(zip(op.mounts, chosen, strict=True), key=lambda pair: _order(*pair))
+        for mount, source in pairs:
+            acquiring.add(mount, source)
+        yield Mounted(tuple(acquiring.mounts), tuple(acquiring.env.items()))
+
+
+def _order(mount: object, chosen: Chosen | None) -> str:
+    return _cache_kind(mount, chosen).identity if isinstance(mount, CacheMount) else ""
+
+
+class _Acquiring:
+    def __init__(self, helpers: Helpers, stack: contextlib.ExitStack, span: Span | None) -> None:
+        self.mounts: list[spec.Mount] = []
+        self.env: dict[str, str] = {}
+        self._helpers = helpers
+        self._stack = stack
+        self._span = span
+        self._held: dict[str, str] = {}
+        """Caches of this step: mounted twice, one is the same directory twice."""
+
+    def add(self, mount: BindMount | CacheMount | TmpfsMount | SecretMount | SshMount, chosen: Chosen | None) -> None:
+        match mount:
+            case BindMount():
+                assert chosen is not None
+                self.mounts.append(self._bind(mount, chosen))
+            case CacheMount():
+                self.mounts.append(self._cache(mount, chosen))
+            case TmpfsMount():
+                self.mounts.append(spec.TmpfsMount(mount.target, mount.size, mount.read_only))
+            case SecretMount():
+                self._secret(mount)
+            case SshMount():
+                self._agent(mount)
+            case _:
+                assert_never(mount)
+
+    def _bind(self, mount: BindMount, chosen: Chosen) -> spec.TreeMount:
+        store = self._helpers.store
+        rootfs, source = chosen.rootfs, chosen.entry.path
+        if rootfs is None:
+            rootfs, source = (context_layer(chosen, store, self._helpers.clock()),), TOP
+        is_directory = chosen.entry.kind is Kind.DIRECTORY
+        return spec.TreeMount(mount.target, self._root(rootfs, mount.read_only), source, is_directory, mount.read_only)
+
+    def _root(self, rootfs: Rootfs, read_only: bool) -> spec.OverlayRoot:
+        store = self._helpers.store
+        if read_only:
+            return spec.OverlayRoot(*store.stacked(rootfs), "", "")
+        workspace = store.workspace(rootfs)
+        self._stack.callback(workspace.discard)
+        return spec.OverlayRoot(workspace.directory, workspace.lowers, workspace.upper, workspace.work)
+
+    def _cache(self, mount: CacheMount, chosen: Chosen | None) -> spec.HostMount:
+        kind = _cache_kind(mount, chosen)
+        path = self._held.get(kind.identity)
+        if path is None:
+            try:
+                hold = self._helpers.store.caches().acquire(
+                    kind, mount.sharing, lambda path: _fill(path, mount, chosen), self._helpers.stopped
+                )
+            except Stopped:
+                raise Cancelled(f"stopped while it waited for the cache mount {mount.id}", span=self._span) from None
+            self._stack.callback(hold.release)
+            path = self._held[kind.identity] = hold.path
+        if chosen is None and mount.source != "/":
+            path = self._inside(path, mount)
+        return spec.HostMount(mount.target, path, os.path.isdir(path), mount.read_only)
+
+    def _inside(self, path: str, mount: CacheMount) -> str:
+        """``source`` within the cache itself: never through a link, which could lead anywhere."""
+        for part in mount.source.strip("/").split("/"):
+            path = os.path.join(path, part)
+            if not os.path.lexists(path) or os.path.islink(path):
+                raise StepFailed(
+                    f"RUN --mount: source {mount.source}: not found in the cache",
+                    span=self._span,
+                    hint="without from, source is a path within the cache, which an earlier step has to make",
+                )
+        return path
+
+    def _secret(self, mount: SecretMount) -> None:
+        data = self._helpers.secrets.get(mount.id)
+        if data is None and mount.required:
+            raise StepFailed(
+                f"RUN --mount: the secret {mount.id} is required, and was not given",
+                span=self._span,
+                hint=f"give it with --secret id={mount.id},src=FILE or --secret id={mount.id},env=NAME",
+            )
+        if mount.env is not None:
+            self.env[mount.env] = (data or b"").decode(errors="surrogateescape")
+        if mount.target is not None and data is not None:
+            self.mounts.append(spec.SecretFile(mount.target, data, mount.mode, mount.uid, mount.gid))
+
+    def _agent(self, mount: SshMount) -> None:
+        raise Unsupported(f"RUN --mount: ssh ({mount.id}) is not supported yet", span=self._span)
+
+
+def _cache_kind(mount: CacheMount, chosen: Chosen | None) -> CacheKind:
+    """As in BuildKit, another owner, mode or beginning makes another cache; with a ``source`` of its own the first two
+    are not looked at."""
+    whole = mount.source == "/"
+    owner = (mount.mode, mount.uid, mount.gid) if whole else (None, None, None)
+    begins = chosen.digest().hex() if chosen is not None else None
+    text = json.dumps(["pybuild-cache-1", mount.id, begins, *owner])
+    return CacheKind(hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest(), mount.id.removeprefix("/"))
+
+
+def _fill(path: str, mount: CacheMount, chosen: Chosen | None) -> None:
+    """A new cache at ``path``."""
+    owned = mount.source == "/" and (mount.mode, mount.uid, mount.gid) != (None, None, None)
+    if chosen is None or owned:
+        os.mkdir(path)
+        os.chown(path, mount.uid or 0, mount.gid or 0)
+        os.chmod(path, CACHE_MODE if mount.mode is None else mount.mode & 0o7777)
+    else:
+        assert os.path.basename(path) == TOP.decode()
+        unpack(entries(chosen), os.path.dirname(path))

@@ -1,0 +1,216 @@
+"""Cache mounts: directories that builds leave to later builds, which are no part of any layer.
+
+::
+
+    caches/<identity>/about     what it is, for people (JSON)
+    caches/<identity>/<n>/      the directory, n = 0, 1, ...
+    caches/<identity>/<n>.lock  flock: shared by users of a ``shared`` mount, alone by others; its time is the last use
+
+A lock belongs to a process, so whoever dies has let go. Only the holder of a lock creates or removes its directory; the
+lock file goes with it, hence the look at the inode after every lock (``_lock``).
+"""
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from layers.leases import remove_tree
+from layers.storecontext import StoreContext
+
+FOLDER = "caches"
+POLL_SECONDS = 0.05
+"""How long a lock that is free may go unnoticed."""
+
+_DATA = "m"
+"""What is mounted lies one level below, so that its own mode and owner can be anything."""
+
+
+class CacheKind(NamedTuple):
+    """``identity``: 64 hexadecimal digits; mounts with the same one share their files. ``id`` is for people."""
+
+    identity: str
+    id: str
+
+
+class CacheUse(NamedTuple):
+    """One directory of a cache, as ``prune`` and listings see it. ``used``: seconds since 1970."""
+
+    path: str
+    id: str
+    bytes: int
+    used: float
+    busy: bool
+
+
+class CacheHold:
+    """A directory in use; ``release`` lets go of it."""
+
+    def __init__(self, path: str, descriptor: int) -> None:
+        self.path = path
+        self._descriptor = descriptor
+
+    def release(self) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+class Stopped(Exception):
+    """Waiting was given up because ``stopped`` said so."""
+
+
+class Caches:
+    """The cache mounts of a store. Thread-safe: every hold opens its lock file anew."""
+
+    def __init__(self, context: StoreContext) -> None:
+        self._context = context
+        self._top = os.path.join(context.root, FOLDER)
+
+    def acquire(
+        self, kind: CacheKind, sharing: str, fill: Callable[[str], None], stopped: Callable[[], bool]
+    ) -> CacheHold:
+        """A directory of the cache. ``shared``: one that others may hold as well; ``private``: one that nobody else
+        has; ``locked``: always the same one, which nobody else has. Only that last one waits for others.
+
+        ``fill(path)`` makes a new directory at ``path``. Raises Stopped while waiting.
+        """
+        folder = os.path.join(self._top, kind.identity)
+        how = fcntl.LOCK_SH if sharing == "shared" else fcntl.LOCK_EX
+        number = 0
+        while not stopped():
+            os.makedirs(folder, 0o700, exist_ok=True)
+            hold = self._try(folder, number, how, fill)
+            if hold is not None:
+                self._describe(folder, kind)
+                return hold
+            in_the_making = sharing == "shared" and not os.path.lexists(os.path.join(folder, str(number)))
+            if sharing == "locked" or in_the_making:
+                time.sleep(POLL_SECONDS)
+            else:
+                number += 1
+        raise Stopped
+
+    def _try(self, folder: str, number: int, how: int, fill: Callable[[str], None]) -> CacheHold | None:
+        path = os.path.join(folder, str(number))
+        descriptor = _lock(f"{path}.lock", how)
+        if descriptor is None:
+            return None
+        try:
+            if not os.path.lexists(path):
+                if how == fcntl.LOCK_SH and not _try_lock(descriptor, fcntl.LOCK_EX):
+                    os.close(descriptor)
+                    return None  # somebody else is about to make it
+                if not os.path.lexists(path):
+                    self._make(path, fill)
+                if how == fcntl.LOCK_SH:
+                    fcntl.flock(descriptor, fcntl.LOCK_SH)
+            os.utime(descriptor)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return CacheHold(os.path.join(path, _DATA), descriptor)
+
+    def _make(self, path: str, fill: Callable[[str], None]) -> None:
+        temporary = self._context.lease.temporary("cache")
+        try:
+            os.mkdir(temporary, 0o700)
+            fill(os.path.join(temporary, _DATA))
+            os.rename(temporary, path)
+        finally:
+            remove_tree(temporary)
+
+    def _describe(self, folder: str, kind: CacheKind) -> None:
+        path = os.path.join(folder, "about")
+        if not os.path.lexists(path):
+            temporary = self._context.lease.temporary("about")
+            with open(temporary, "w", encoding="utf-8", errors="surrogateescape") as file:
+                json.dump({"id": kind.id}, file)
+            os.rename(temporary, path)
+
+    def uses(self) -> Iterator[CacheUse]:
+        """Every directory there is, with what it takes on the disk."""
+        for folder, number in self._directories():
+            path = os.path.join(folder, number)
+            descriptor = _lock(f"{path}.lock", fcntl.LOCK_EX)
+            if descriptor is not None:
+                os.close(descriptor)
+            used = os.stat(f"{path}.lock").st_mtime
+            yield CacheUse(path, _id(folder), disk_usage(path), used, descriptor is None)
+
+    def prune(self, chosen: Callable[[str, float], bool]) -> tuple[int, int]:
+        """Removes the directories that nobody holds and ``chosen(id, time of last use)`` picks; how many, and the
+        bytes of disk that came free."""
+        count = freed = 0
+        for folder, number in self._directories():
+            lock = os.path.join(folder, f"{number}.lock")
+            descriptor = _lock(lock, fcntl.LOCK_EX)
+            if descriptor is None:
+                continue
+            try:
+                if chosen(_id(folder), os.fstat(descriptor).st_mtime):
+                    trash = self._context.lease.temporary("trash")
+                    os.rename(os.path.join(folder, number), trash)
+                    os.unlink(lock)
+                    count += 1
+                    freed += remove_tree(trash)
+            finally:
+                os.close(descriptor)
+        return count, freed
+
+    def _directories(self) -> Iterator[tuple[str, str]]:
+        if not os.path.isdir(self._top):
+            return
+        for identity in sorted(os.listdir(self._top)):
+            folder = os.path.join(self._top, identity)
+            yield from ((folder, name) for name in sorted(os.listdir(folder)) if name.isdecimal())
+
+
+def _lock(path: str, how: int) -> int | None:
+    """A descriptor that holds the lock; None when somebody else does."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if not _try_lock(descriptor, how):
+            os.close(descriptor)
+            return None
+        try:
+            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                return descriptor
+        except FileNotFoundError:
+            pass  # pruned between the two calls
+        os.close(descriptor)
+
+
+def _try_lock(descriptor: int, how: int) -> bool:
+    try:
+        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _id(folder: str) -> str:
+    try:
+        with open(os.path.join(folder, "about"), encoding="utf-8", errors="surrogateescape") as file:
+            return str(json.load(file)["id"])
+    except (OSError, ValueError, KeyError):
+        return ""  # its maker died before it was written
+
+
+def disk_usage(path: str) -> int:
+    """Bytes on the disk of a directory tree; what vanishes meanwhile counts as nothing."""
+    total = 0
+    todo = [path]
+    while todo:
+        try:
+            with os.scandir(todo.pop()) as found:
+                for entry in found:
+                    status = entry.stat(follow_symlinks=False)
+                    total += status.st_blocks * 512 // max(1, status.st_nlink)
+                    if entry.is_dir(follow_symlinks=False):
+                        todo.append(entry.path)
+        except FileNotFoundError:
+            continue
+    return total
