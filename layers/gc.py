@@ -12,6 +12,7 @@ from typing import NamedTuple
 from layers.buildrecords import ImageTable, StepTable
 from layers.digest import LayerId, Rootfs
 from layers.errors import IntegrityError, NotInStore
+from layers.keptindexes import keep, keepable, outdated
 from layers.leases import held, remove_tree
 from layers.storecontext import StoreContext
 from layers.webfiles import WebFileTable
@@ -77,11 +78,13 @@ class Collector:
             with context.database.transaction():
                 before = len(context.layers.places())
                 steps, images = len(self._steps.uses()), len(self._images.all())
-                self._forget(since)
+                kept = self._forget(since)
                 gone = before - len(context.layers.places())
                 steps -= len(self._steps.uses())
                 images -= len(self._images.all())
-            trash = self._take_orphans()
+            if not everything:
+                keep(kept, context)
+            trash = self._take_orphans() + [self._take(path) for path in outdated(context, everything=everything)]
             blobs = self._take_blobs()
             trash += self._take_repositories(since)
         if everything:
@@ -89,7 +92,8 @@ class Collector:
         freed = _remove(trash) + _remove(blobs) + context.blobs.sweep()
         return PruneReport(gone, len(blobs), steps, images, freed)
 
-    def _forget(self, since: float) -> None:
+    def _forget(self, since: float) -> dict[LayerId, str]:
+        """Returns the layers whose indexes may be kept, see ``layers.keptindexes``."""
         context = self._context
         leased = held(os.path.join(context.root, "leases")).layers
         roots: list[Iterable[LayerId]] = [leased]
@@ -102,11 +106,14 @@ class Collector:
         self._steps.delete(step.key for step in uses if step.used <= since and not _in_use(step.rootfs, leased))
         roots += [step.rootfs for step in uses if step.used > since]
         places = context.layers.places()
-        self._delete_layers(set(places) - _closure(roots, places))
+        lost = set(places) - _closure(roots, places)
+        kept = keepable(lost, places, context)
+        self._delete_layers(lost)
         context.layers.forget_blobs_of_nobody()
         context.supply.claims.forget_lost()
         context.supply.origins.forget_lost()
         WebFileTable(context.database, context.clock).forget(since)
+        return kept
 
     def _delete_layers(self, gone: set[LayerId]) -> None:
         """With every layer, step and image that stands on them. In a transaction of the caller."""

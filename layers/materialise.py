@@ -74,16 +74,25 @@ class Materialiser:
         return path
 
     def _unpack(self, record: LayerRecord, path: str, listener: "Listener | None") -> None:
+        """Makes the snapshot, and the index on the way: later builds may need to know the layer's files when neither
+        snapshot nor blob is here any more."""
+        from layers.indexing import Indexer, lasting
         from layers.tarfmt import read_tar
         from layers.unpack import unpack
 
         context = self._context
         below = self.tree(record.below, contents=True, listener=listener)
-        temporary = context.lease.temporary("snapshot")
+        temporary, index = context.lease.temporary("snapshot"), context.lease.temporary("index")
         make_root(temporary)
         try:
             with open_blob(context, record, listener) as stream:
-                unpack(read_tar(stream.read), temporary, below=below, stand_ins=True)
+                if record.indexed:
+                    unpack(read_tar(stream.read), temporary, below=below, stand_ins=True)
+                else:
+                    with Indexer(index, lambda: below) as indexer:
+                        entries = lasting(read_tar(stream.read))
+                        unpack(entries, temporary, below=below, seen=indexer.add, stand_ins=True)
+                        indexer.finish()
                 stream.drain()
             with context.placing():
                 now = context.layers.get(record.id)
@@ -91,8 +100,12 @@ class Materialiser:
                     context.place(temporary, path)
                     context.layers.set_snapshot(record.id, context.boot)
                     context.layers.set_verified(record.id)
+                if now is not None and not now.indexed and not record.indexed:
+                    context.place(index, context.index_path(record.id))
+                    context.layers.set_indexed(record.id, context.boot)
         finally:
             remove_tree(temporary)
+            remove_tree(index)
 
     def _files(self, layer: LayerId, *, contents: bool, listener: "Listener | None") -> LayerFiles:
         known = self._snapshots.get(layer)

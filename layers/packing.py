@@ -11,6 +11,7 @@ from layers.digest import BlobDigest, DiffId, Digest, LayerId, Rootfs
 from layers.entry import Entry
 from layers.errors import NotInStore
 from layers.image import Descriptor
+from layers.keptindexes import adopt
 from layers.leases import remove_tree
 from layers.materialise import Materialiser, open_blob, unclamped
 from layers.pullrecords import Origin
@@ -86,7 +87,9 @@ class Packer:
         with context.placing():
             layer = context.layers.imported(diff_id, below)
             if layer is None:
+                chain = [context.record(one).imported for one in below]
                 layer = context.layers.add(below, imported=diff_id)
+                adopt(layer, (*chain, diff_id), context)
             if record is not None:
                 if verified:
                     context.layers.forget_foreign_blobs(diff_id)

@@ -111,10 +111,10 @@ class LayerRecords:
         )
         return LayerId(row[0]) if row else None
 
-    def all_imported(self, diff_id: DiffId) -> tuple[LayerId, ...]:
-        """Wherever they stand."""
-        rows = self._database.all("SELECT id FROM layers WHERE imported = ?", (str(diff_id),))
-        return tuple(LayerId(row[0]) for row in rows)
+    def diff_ids(self) -> dict[LayerId, DiffId]:
+        """Of all imported layers."""
+        rows = self._database.all("SELECT id, imported FROM layers WHERE imported IS NOT NULL")
+        return {LayerId(row[0]): DiffId(Digest.parse(row[1])) for row in rows}
 
     def same_content(self, diff_id: DiffId, below: Rootfs) -> LayerId | None:
         """A layer in the same place whose unclamped bytes are known to be these."""

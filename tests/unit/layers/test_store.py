@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from layers import media
 from layers.compress import NONE, Compression, open_reader
@@ -17,6 +19,7 @@ from layers.digest import BlobDigest, CacheKey, DiffId, Digest, LayerId, Rootfs
 from layers.entry import BytesSource, Entry, FileSource, Kind
 from layers.errors import IntegrityError, NotInStore, SourceChanged, StoreError, UnsafeArchive
 from layers.image import Descriptor
+from layers.index import Index
 from layers.schema import Database
 from layers.store import Store, StoredImage
 from layers.tarfmt import write_tar
@@ -248,6 +251,50 @@ def test_our_layer_is_never_taken_for_an_unverified_one(store: Store) -> None:
     other = add(store, file(b"g"))
     lie = store.import_layer(diff(data), put(store, gzip.compress(make_tar("lie"))), (other,))
     assert add(store, file(b"f", b"truth"), below=(other,)) != lie
+
+
+NAMES = st.lists(st.sampled_from(("a", "b", "link", ".wh.a")), min_size=1, max_size=3).map("/".join)
+KINDS = (tarfile.REGTYPE, tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE)
+MEMBERS = st.lists(st.tuples(NAMES, st.sampled_from(KINDS)), max_size=6)
+
+
+def any_tar(members: list[tuple[str, bytes]]) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for number, (name, kind) in enumerate(members):
+            member = tarfile.TarInfo(name)
+            member.type, member.mtime, member.uid, member.gid = kind, number, os.getuid(), os.getgid()
+            member.mode = 0o700 + number % 8
+            if kind == tarfile.LNKTYPE:
+                member.type = tarfile.LNKTYPE if members[0][1] == tarfile.REGTYPE else tarfile.REGTYPE
+            member.linkname = {tarfile.SYMTYPE: "b", tarfile.LNKTYPE: members[0][0]}.get(member.type, "")
+            data = b"%d" % number if member.type == tarfile.REGTYPE else b""
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+@settings(max_examples=20, deadline=None)
+@given(low=MEMBERS, high=MEMBERS)
+def test_unpacking_writes_the_index_that_reading_would(
+    tmp_path_factory: pytest.TempPathFactory, low: list[tuple[str, bytes]], high: list[tuple[str, bytes]]
+) -> None:
+    """Archives in any order, that name files twice, below links, and links to what is below."""
+    found: list[list[object] | None] = []
+    for contents in (False, True):
+        with pytest.MonkeyPatch.context() as patch, Store.open(str(tmp_path_factory.mktemp("store"))) as store:
+            patch.setattr("layers.durability.start", lambda root: None)
+            rootfs: Rootfs = ()
+            for data in (any_tar(low), any_tar(high)):
+                rootfs = (*rootfs, store.import_layer(diff(data), put(store, data), rootfs))
+            try:
+                store.tree(rootfs, contents=contents)
+            except UnsafeArchive:
+                found.append(None)
+                continue
+            found.append([tuple(Index(f"{store.root}/indexes/{layer}")) for layer in rootfs])
+            assert store.check() == []
+    assert found[0] == found[1] or found[1] is None
 
 
 def test_an_unsafe_archive_leaves_nothing(store: Store) -> None:
