@@ -81,6 +81,16 @@ def _validate_check(value: str, span: Span) -> None:
             )
 
 
+def unheeded_checks(directives: tuple[Directive, ...]) -> list[tuple[str, Span]]:
+    """A warning when the file wants to fail by build checks, which pybuild does not have."""
+    for each in directives:
+        options = dict(option.partition("=")[::2] for option in each.value.replace(" ", "").split(";"))
+        fails = options.get("error", "").lower() in {"1", "t", "true"}
+        if each.name == "check" and fails and options.get("skip", "").lower() != "all":
+            return [("check=error=true has no effect: there are no build checks yet, so none can fail", each.span)]
+    return []
+
+
 def require_builtin_syntax(source: str, directives: tuple[Directive, ...], path: str) -> None:
     """Unsupported when the file asks for a frontend other than Docker's own, whose language this is.
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from builder.dockerfile import parse_commands, parse_files
 from builder.dockerfile.blanks import SPACE, split_keyword
-from builder.dockerfile.directives import require_builtin_syntax
+from builder.dockerfile.directives import require_builtin_syntax, unheeded_checks
 from builder.dockerfile.flags import nearest
 from builder.dockerfile.instructions import (
     Arg,
@@ -40,7 +40,7 @@ def parse(source: bytes, path: str) -> Dockerfile:
     """
     lines = logical_lines(source, path)
     require_builtin_syntax(lines.source, lines.directives, path)
-    warnings = list(lines.warnings)
+    warnings = [*lines.warnings, *unheeded_checks(lines.directives)]
     global_args: list[Arg] = []
     stages: list[Stage] = []
     base: From | None = None

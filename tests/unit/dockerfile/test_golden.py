@@ -101,5 +101,6 @@ def test_every_warning_has_a_case() -> None:
         "no effect on ARG",
         "HEALTHCHECK NONE have no",
         "= included",
+        "check=error=true has no effect",
     ):
         assert part in found
