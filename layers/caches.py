@@ -107,7 +107,8 @@ class Caches:
                     self._make(path, fill)
                 if how == fcntl.LOCK_SH:
                     fcntl.flock(descriptor, fcntl.LOCK_SH)
-            os.utime(descriptor)
+            now = self._context.clock()
+            os.utime(descriptor, (now, now))
         except BaseException:
             os.close(descriptor)
             raise
@@ -137,20 +138,20 @@ class Caches:
             descriptor = _lock(f"{path}.lock", fcntl.LOCK_EX)
             if descriptor is not None:
                 os.close(descriptor)
-            used = os.stat(f"{path}.lock").st_mtime
-            yield CacheUse(path, _id(folder), disk_usage(path), used, descriptor is None)
+            yield CacheUse(path, _id(folder), disk_usage(path), os.stat(f"{path}.lock").st_mtime, descriptor is None)
 
-    def prune(self, chosen: Callable[[str, float], bool]) -> tuple[int, int]:
-        """Removes the directories that nobody holds and ``chosen(id, time of last use)`` picks; how many, and the
-        bytes of disk that came free."""
+    def prune(self, *, idle: float = 0, id: str | None = None) -> tuple[int, int]:
+        """Removes the directories that nobody holds, nor used within ``idle`` seconds; of all caches or those with
+        this id. How many, and the bytes of disk that came free."""
         count = freed = 0
+        before = self._context.clock() - idle
         for folder, number in self._directories():
             lock = os.path.join(folder, f"{number}.lock")
             descriptor = _lock(lock, fcntl.LOCK_EX)
             if descriptor is None:
                 continue
             try:
-                if chosen(_id(folder), os.fstat(descriptor).st_mtime):
+                if os.fstat(descriptor).st_mtime <= before and id in {None, _id(folder)}:
                     trash = self._context.lease.temporary("trash")
                     os.rename(os.path.join(folder, number), trash)
                     os.unlink(lock)

@@ -1,4 +1,4 @@
-"""``pybuild images|inspect|history|tag|rmi|prune``: what the store holds."""
+"""``pybuild images|inspect|history|tag|rmi``: what the store holds."""
 
 import json
 import os
@@ -9,7 +9,7 @@ import click
 
 from builder.cli.completers import directories
 from builder.cli.completers import names as names_of_images
-from builder.cli.session import Session, current_host, say
+from builder.cli.session import current_host, say
 from builder.report.timeline import clean
 from builder.settings import full_name, store_root
 from layers.errors import NotInStore, StoreError
@@ -219,28 +219,6 @@ def _remove(store: Store, text: str, *, force: bool) -> None:
         say(f"Deleted: {image.id}")
 
 
-@click.command("prune")
-@root_option
-@click.option(
-    "-a", "--all", "everything", is_flag=True, help="Also what builds of the last week left to be used again."
-)
-@click.pass_obj
-def prune(session: Session, /, root: str | None, everything: bool) -> None:
-    """Remove images without a name, and the layers, blobs and cached steps that nothing needs any more."""
-    session.enter_namespace()
-    with open_store(root) as store:
-        report = store.prune(all=everything)
-    for count, what in (
-        (report.images, "images"),
-        (report.layers, "layers"),
-        (report.blobs, "blobs"),
-        (report.steps, "cached steps"),
-    ):
-        if count:
-            say(f"Removed {what}: {count}")
-    say(f"Freed: {size(report.bytes)}")
-
-
 def size(count: int) -> str:
     """Bytes in the decimal units Docker uses."""
     amount = float(count)
@@ -257,5 +235,4 @@ COMMANDS: Mapping[str, click.Command] = {
     "history": history,
     "tag": tag,
     "rmi": rmi,
-    "prune": prune,
 }
