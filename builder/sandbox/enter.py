@@ -7,11 +7,12 @@ there is no ``/proc/self/fd``, hence no link that leads out (CVE-2024-21626 and 
 What the command sees is reference part L: runc's defaults as BuildKit sets them.
 """
 
+import contextlib
 import os
 import signal
 import stat
 
-from builder.sandbox import kernel, mounts, stubs
+from builder.sandbox import kernel, mounts, network, stubs
 from builder.sandbox.job import Job
 from builder.sandbox.kernel import (
     MS_NODEV,
@@ -23,7 +24,7 @@ from builder.sandbox.kernel import (
     bind,
     mount,
 )
-from builder.sandbox.stage import DEV, EMPTY, FILES, ROOT, SAFE, SYS, Surroundings
+from builder.sandbox.stage import CGROUPS, DEV, EMPTY, FILES, MASKED, ROOT, SAFE, SYS, Surroundings
 
 UMASK = 0o022
 
@@ -62,7 +63,9 @@ def set_up(job: Job, surroundings: Surroundings, unmounts: kernel.Unmounts, made
     Returns the number by which ``unmounts`` knows the root. Raises OSError.
     """
     os.umask(0)
-    kernel.unshare(surroundings.namespaces)
+    kernel.unshare(surroundings.namespaces | (kernel.CLONE_NEWNET if job.own_network else 0))
+    if job.own_network:
+        network.raise_loopback()
     kernel.new_session_keyring()
     kernel.set_hostname(job.hostname)
     old_root = os.open(b"/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -78,7 +81,7 @@ def set_up(job: Job, surroundings: Surroundings, unmounts: kernel.Unmounts, made
     for directory in (b"/proc", b"/dev", b"/sys"):
         _make_mount_point(directory, made)
     _mount_devices(job.shm_size, surroundings)
-    bind(SYS, b"/sys", MS_REC)
+    _mount_sys(job)
     _write_files(job)
     _mount_files(job, made)
     mounts.attach(job, opened, made)
@@ -152,6 +155,19 @@ def _make_mount_point(path: bytes, made: list[stubs.Stub]) -> None:
     """A link here would mount the kernel's files somewhere else, and unmasked (CVE-2019-19921)."""
     if stubs.make(path, directory=True, made=made) != path or not stat.S_ISDIR(os.lstat(path).st_mode):
         raise NotADirectoryError(20, f"{path.decode()} in the root filesystem is not a directory")
+
+
+def _mount_sys(job: Job) -> None:
+    """What the stage has ready shows the host's network devices: a step without them gets a sysfs of its own."""
+    bind(SYS, b"/sys", MS_REC)
+    if job.own_network:
+        # In a user namespace this can be refused (the kernel wants to see a sysfs nothing is mounted on); then the
+        # names of the host's devices stay to be read. In either case none of them can be used.
+        with contextlib.suppress(PermissionError):
+            mount(b"sysfs", b"/sys", b"sysfs", SAFE | MS_RDONLY)
+            for path in (CGROUPS, *MASKED):
+                if os.path.isdir(SYS + path) and os.path.isdir(b"/sys" + path):
+                    bind(SYS + path, b"/sys" + path, MS_REC)
 
 
 def _mount_devices(shm_size: int, surroundings: Surroundings) -> None:

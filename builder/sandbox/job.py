@@ -50,6 +50,7 @@ class Job:
         "hostname",
         "mounts",
         "options",
+        "own_network",
         "seccomp",
         "shm_size",
         "uid",
@@ -70,6 +71,8 @@ class Job:
     mounts: tuple[JobMount, ...]
     """In the order they are mounted."""
     options: bytes
+    own_network: bool
+    """With nothing but the loopback device."""
     seccomp: bytes | None
     shm_size: int
     uid: int

@@ -179,8 +179,8 @@ def _kill(control: socket.socket) -> None:
 
 def _job(spec: SandboxSpec) -> Job:
     """Raises ValueError for what cannot be run."""
-    if spec.network != "host":
-        raise ValueError(f"network {spec.network!r} is not supported: only the host's is")
+    if spec.network not in {"host", "none"}:
+        raise ValueError(f"network {spec.network!r} is not supported: it is host or none")
     _check(spec)
     mounted = overlay.describe(spec.root, os.fsdecode(EMPTY))
     env = {_bytes(name): _bytes(value) for name, value in (("HOME", spec.identity.home), *spec.env)}
@@ -196,6 +196,7 @@ def _job(spec: SandboxSpec) -> Job:
         hostname=_bytes(spec.hostname),
         mounts=tuple(map(_mount, sorted(spec.mounts, key=lambda mount: mount.target))),
         options=os.fsencode(mounted.options),
+        own_network=spec.network == "none",
         seccomp=spec.seccomp,
         shm_size=spec.shm_size,
         uid=spec.identity.uid,

@@ -108,6 +108,7 @@ class SandboxSpec(NamedTuple):
     capabilities: tuple[str, ...]
     seccomp: bytes | None
     network: str = "host"
+    """``host``, or ``none`` for a network of its own without any device but the loopback one."""
     shm_size: int = 64 << 20
     mounts: tuple[Mount, ...] = ()
     """Mounted in the order of their targets, so that one may lie in another. No device in any of them can be opened.

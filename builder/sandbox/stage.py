@@ -42,8 +42,8 @@ ROOT, FILES, DEV, EMPTY, SYS = (b"sys/" + name for name in (b"root", b"files", b
 
 SAFE = MS_NOSUID | MS_NODEV | MS_NOEXEC
 
-_MASKED = (b"/firmware", b"/devices/virtual/powercap")
-_CGROUPS = b"/fs/cgroup"
+MASKED = (b"/firmware", b"/devices/virtual/powercap")
+CGROUPS = b"/fs/cgroup"
 _TTY_GROUP = 5
 
 
@@ -145,10 +145,10 @@ def prepare() -> Surroundings:
     _mount_sys(outer)
     if unified:
         with suppress(PermissionError):  # what was mounted there is read-only as well
-            mount(b"cgroup2", SYS + _CGROUPS, b"cgroup2", SAFE | MS_RDONLY)
+            mount(b"cgroup2", SYS + CGROUPS, b"cgroup2", SAFE | MS_RDONLY)
     elif controllers:
         _mount_controllers(controllers)
-    for path in _MASKED:
+    for path in MASKED:
         if os.path.isdir(SYS + path):
             bind(EMPTY, SYS + path, SAFE | MS_RDONLY)
     mount(b"", STAGE, b"", MS_REC | MS_PRIVATE)
@@ -172,7 +172,7 @@ def _controllers(mountinfo: bytes) -> list[Controller]:
 
 def _mount_controllers(controllers: list[Controller]) -> None:
     """The sources lie below the /sys that the stage covers: they are reached through their descriptors."""
-    top = SYS + _CGROUPS
+    top = SYS + CGROUPS
     mount(b"tmpfs", top, b"tmpfs", SAFE, b"mode=755,size=64k")
     for controller in controllers:
         target = top + b"/" + controller.name

@@ -7,11 +7,13 @@ import os
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, assert_never
 
-from builder.errors import Cancelled, Span, StepFailed, Unsupported
+from builder.errors import Cancelled, Span, StepFailed
+from builder.grants import AgentSource
 from builder.plan.graph import RunOp
 from builder.plan.mounts import BindMount, CacheMount, SecretMount, SshMount, TmpfsMount
 from builder.plan.select_mounts import Chosen, MountSelection
 from builder.sandbox import spec
+from builder.solve.agents import Owner, agent_socket, find
 from builder.solve.mount_files import TOP, context_layer, entries
 from builder.solve.secrets import Secrets
 from layers.caches import CacheKind, Stopped
@@ -29,6 +31,7 @@ class Helpers(NamedTuple):
 
     store: Store
     secrets: Secrets
+    agents: tuple[AgentSource, ...]
     stopped: Callable[[], bool]
     clock: Callable[[], float]
 
@@ -56,7 +59,9 @@ def mounted(op: RunOp, selection: MountSelection | None, helpers: Helpers, span:
         pairs = sorted(zip(op.mounts, chosen, strict=True), key=lambda pair: _order(*pair))
         for mount, source in pairs:
             acquiring.add(mount, source)
-        yield Mounted(tuple(acquiring.mounts), tuple(acquiring.env.items()))
+        own = {name for name, _ in op.env}
+        env = ((name, value) for name, value in acquiring.env.items() if name != AGENT_VARIABLE or name not in own)
+        yield Mounted(tuple(acquiring.mounts), tuple(env))
 
 
 def _order(mount: object, chosen: Chosen | None) -> str:
@@ -147,7 +152,20 @@ class _Acquiring:
             self.mounts.append(spec.SecretFile(mount.target, data, mount.mode, mount.uid, mount.gid))
 
     def _agent(self, mount: SshMount) -> None:
-        raise Unsupported(f"RUN --mount: ssh ({mount.id}) is not supported yet", span=self._span)
+        """SSH_AUTH_SOCK is set whether there is an agent or not, as in BuildKit."""
+        self.env.setdefault(AGENT_VARIABLE, mount.target)
+        source = find(self._helpers.agents, mount.id)
+        if source is None and mount.required:
+            raise StepFailed(
+                f"RUN --mount: the ssh agent {mount.id} is required, and was not given",
+                span=self._span,
+                hint=f"give it with --ssh {mount.id}, or a key with --ssh {mount.id}=FILE",
+            )
+        if source is not None:
+            directory = self._helpers.store.temporary("agent")
+            owner = Owner(mount.mode, mount.uid, mount.gid)
+            path = self._stack.enter_context(agent_socket(source, directory, owner))
+            self.mounts.append(spec.HostMount(mount.target, path, False, False))
 
 
 def _cache_kind(mount: CacheMount, chosen: Chosen | None) -> CacheKind:

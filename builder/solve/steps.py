@@ -95,7 +95,9 @@ def _run(node: Node, op: RunOp, given: StepInput, context: StepContext) -> Layer
         context.emit(StepOutput(context.clock(), node.id, stream, data))
 
     selection = given.selection if isinstance(given.selection, MountSelection) else None
-    helpers = Helpers(context.store, Secrets(context.grants.secrets), context.stopped, context.clock)
+    helpers = Helpers(
+        context.store, Secrets(context.grants.secrets), context.grants.agents, context.stopped, context.clock
+    )
     with _mounted(node, op, selection, helpers, workspace) as extra, Phased(context, node, "run"):
         around = Surroundings(context.runner(), context.host(), output, extra)
         return run_step(op, node.span, workspace, tree, around)

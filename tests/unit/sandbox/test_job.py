@@ -19,6 +19,7 @@ def test_a_job_comes_through() -> None:
         hostname=b"h",
         mounts=(("secret", b"/run/s", False, True, (b"\0",), (0o400, 0, 0)),),
         options=b"lowerdir=1",
+        own_network=False,
         seccomp=None,
         shm_size=1,
         uid=0,
@@ -51,7 +52,7 @@ def test_the_helper_imports_little() -> None:
         "logging",
     }
     ours = {name for name in loaded if name.split(".")[0] in {"builder", "layers", "registry"}}
-    modules = ("enter", "helper", "job", "kernel", "mounts", "stage", "stubs")
+    modules = ("enter", "helper", "job", "kernel", "mounts", "network", "stage", "stubs")
     assert ours == {"builder", "builder.sandbox", *(f"builder.sandbox.{name}" for name in modules)}
 
 
