@@ -21,6 +21,8 @@ from builder.plan.graph import ImageOp, LocalOp, MergeOp, Node, NodeId, Plan, Sc
 from builder.plan.keys import is_step
 from builder.plan.lower import lower
 from builder.plan.pulling import Connect, Images, Registries, Reports
+from builder.plan.remotes import has_remotes
+from builder.plan.remotes import resolve as resolve_remotes
 from builder.settings import BuildRequest, IgnoreFile
 from builder.solve.lookup import Known, State, inspect, states
 from builder.solve.scheduler import solve
@@ -92,12 +94,13 @@ class _Bench(NamedTuple):
 
     def remote(self) -> "Remote":
         from builder.fetch.remote import Remote
+        from builder.solve.secrets import Secrets
 
-        registries = self.registries
-        environ = dict(self.request.environ)
+        registries, environ = self.registries, dict(self.request.environ)
+        secret = Secrets(self.request.grants.secrets).get
         if registries is None:
-            return Remote(self.store, environ=environ)
-        return Remote(self.store, registries.session, registries.cancelled, environ)
+            return Remote(self.store, environ=environ, secret=secret)
+        return Remote(self.store, registries.session, registries.cancelled, environ, secret)
 
     def phase(self, name: str, start: bool) -> None:
         self.emit(Phase(self.clock(), None, name, start))
@@ -117,6 +120,8 @@ def _prepare(bench: _Bench) -> _Prepared:
     store.supply.connect(Fetcher(store, registries if request.pull != "never" else None))
     images = Images(store, registries, request.platform, Reports(emit, clock), request.pull)
     plan = lower(dockerfile, resolve(dockerfile, request, store, images), request)
+    if has_remotes(plan):
+        plan = resolve_remotes(plan, bench.remote())
     bench.phase("resolve", False)
     emit(PlanReady(clock(), _shown(plan), plan.target))
     for message, span in plan.warnings:
@@ -213,8 +218,10 @@ def build(
         exporter = open_exporter(request, prepared.plan, store, Reporter(emit, clock), registries)
         try:
             host = functools.partial(_host_files, request)
+            grants = request.grants
+            files = prepared.contexts
             context = StepContext(
-                store, runner.get, host, prepared.contexts, emit, clock, request.grants, lambda: runner.stopped
+                store, runner.get, host, files, emit, clock, grants, lambda: runner.stopped, bench.remote
             )
             control = _control(request, cancelled, runner, store)
             results = solve(prepared.plan, prepared.known, context, exporter, control)

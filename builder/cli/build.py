@@ -16,6 +16,7 @@ from builder.cli.progress import MODES, choose, renderer
 from builder.cli.session import Session, current_host, say
 from builder.cli.sources import Inputs, Staging, check_contexts, read_files
 from builder.events import Warned
+from builder.grants import NO_GRANTS, Grants
 from builder.report.hub import Hub
 from builder.settings import BuildRequest, FlagError, Flags, Host, absolute, from_flags, store_root
 from registry.configfiles import docker_config
@@ -102,19 +103,24 @@ def make_request(session: Session, given: Mapping[str, Any], host: Host) -> Buil
         security_opts=given.get("security_opt", ()),
     )
     _check_no_command(given["path"], host.cwd)
+    grants = _grants(given, host)
     staging = click.get_current_context().with_resource(
-        Staging(store_root(given["root"], host), session.connector(host.environ), host.environ)
+        Staging(store_root(given["root"], host), session.connector(host.environ), host.environ, grants)
     )
     keep = any(text in _KEEP_GIT_DIR for text in given["build_arg"])
     files = read_files(Inputs(given["path"], given["file"], given["ignorefile"], host.cwd, keep), staging)
     session.sources[files.dockerfile_path] = files.dockerfile_text
     request = from_flags(flags, files, host._replace(docker_config=docker_config(host.environ)))
     check_contexts(request)
-    if any(given[name] for name in GRANT_FLAGS):
-        from builder.cli.grants import parse_grants
+    return replace(request, grants=grants)
 
-        request = replace(request, grants=parse_grants(given, host))
-    return request
+
+def _grants(given: Mapping[str, Any], host: Host) -> Grants:
+    if not any(given[name] for name in GRANT_FLAGS):
+        return NO_GRANTS
+    from builder.cli.grants import parse_grants
+
+    return parse_grants(given, host)
 
 
 def _check_standard_output(request: BuildRequest, *, quiet: bool) -> None:

@@ -7,6 +7,7 @@ from threading import Event
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self
 
+from builder.grants import NO_GRANTS, Grants
 from builder.settings import BuildFiles, BuildRequest, FlagError, IgnoreFile, absolute
 from builder.textfile import MAX_TEXT, read_text
 
@@ -29,8 +30,15 @@ class Staging:
     Context manager; what was unpacked goes at its end, or when the next process opens the store.
     """
 
-    def __init__(self, root: str, connect: "Callable[[], Session] | None" = None, environ: Environ = NOTHING) -> None:
+    def __init__(
+        self,
+        root: str,
+        connect: "Callable[[], Session] | None" = None,
+        environ: Environ = NOTHING,
+        grants: Grants = NO_GRANTS,
+    ) -> None:
         self._root = root
+        self._grants = grants
         self._connect = connect
         self._environ = environ
         self._store: Store | None = None
@@ -51,8 +59,10 @@ class Staging:
     def remote(self) -> "Remote":
         """What fetches for the command line itself, before there is a build."""
         from builder.fetch.remote import Remote
+        from builder.solve.secrets import Secrets
 
-        return Remote(self.store, self._open if self._connect is not None else None, Event(), self._environ)
+        session = self._open if self._connect is not None else None
+        return Remote(self.store, session, Event(), self._environ, Secrets(self._grants.secrets).get)
 
     def _open(self) -> "Session":
         if self._session is None:

@@ -46,10 +46,11 @@ class Http(NamedTuple):
     moved: Callable[[int], None] = lambda _: None
     """Told of bytes that have come."""
 
-    def fetch(self, url: str) -> Fetched:
-        """The file at ``url`` as it is now. Raises PybuildError, RegistryError among them."""
+    def fetch(self, url: str, *, anew: bool = False) -> Fetched:
+        """The file at ``url`` as it is now. ``anew``: what an earlier answer gave will not do. Raises PybuildError,
+        RegistryError among them."""
         known = self.store.web_files.find(url)
-        if known is not None and not self.store.blobs.has(known.digest):
+        if known is not None and (anew or not self.store.blobs.has(known.digest)):
             known = None
         if self.session is None:
             raise PybuildError(f"{url}: there is no network to fetch it over", code="download")

@@ -22,6 +22,49 @@ class InlineFile(NamedTuple):
     data: bytes
 
 
+class WebFile(NamedTuple):
+    """A file over HTTP as a source of ADD. Its identity is its name and what it holds, not where that came from."""
+
+    url: str
+    name: str
+    """What it is called below a destination directory."""
+    unpack: bool
+    digest: str = ""
+    """``sha256:...``; "" until it is known."""
+    mtime: int = 0
+    """Seconds since 1970; not known, and no part of its identity, of what is pinned."""
+    pinned: bool = False
+    """The digest is what it must have (``--checksum``), not what it was found to have."""
+
+    @property
+    def identity(self) -> tuple[str | int | bool | None, ...]:
+        return ("web", self.name, self.digest, None if self.pinned else self.mtime, self.unpack)
+
+
+class GitTree(NamedTuple):
+    """The files of a commit as a source of ADD. Its identity is the commit and what is taken of it."""
+
+    address: str
+    remote: str
+    subdir: str
+    submodules: bool
+    keep_git_dir: bool
+    checksum: str
+    """First digits that the commit must have; "" for any."""
+    commit: str = ""
+    """"" until it is known."""
+    ref: str = ""
+    """What the server calls it."""
+
+    @property
+    def identity(self) -> tuple[str | bool | None, ...]:
+        origin = (self.remote, self.ref) if self.keep_git_dir else ("", "")
+        return ("git", self.commit, self.subdir, self.submodules, self.keep_git_dir, *origin)
+
+
+RemoteSource = WebFile | GitTree
+
+
 class _ImageOp(NamedTuple):
     name: str
     diff_ids: tuple[DiffId, ...]
@@ -103,7 +146,7 @@ class RunOp(_RunOp):
 
 
 class _CopyOp(NamedTuple):
-    sources: tuple[str | InlineFile, ...]
+    sources: tuple[str | InlineFile | RemoteSource, ...]
     """Expanded source words in the order written; heredocs in their places."""
     dest: str
     """Absolute, WORKDIR joined, cleaned; a trailing slash is kept when it was written (or is implied by ``.``)."""

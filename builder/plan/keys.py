@@ -13,6 +13,7 @@ from typing import Any
 from builder.plan.graph import (
     AddOp,
     CopyOp,
+    GitTree,
     ImageOp,
     InlineFile,
     LocalOp,
@@ -23,6 +24,7 @@ from builder.plan.graph import (
     RunOp,
     ScratchOp,
     ScriptFile,
+    WebFile,
 )
 from builder.plan.mounts import MOUNTS, RunMount
 from layers.digest import CacheKey, Digest
@@ -33,6 +35,8 @@ VERSION = "pybuild-key-1"
 
 def _plain(value: Any) -> Any:
     """The JSON form of a field's value; types that could be mistaken for each other are told apart by a tag."""
+    if isinstance(value, WebFile | GitTree):
+        value = value.identity
     match value:
         case None | bool() | int() | str():
             return value

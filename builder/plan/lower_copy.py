@@ -4,28 +4,23 @@ import re
 
 from builder.dockerfile.ignore_patterns import PatternError
 from builder.dockerfile.instructions import Add, Copy, Heredoc
-from builder.errors import PlanError, Unsupported
+from builder.errors import PlanError
 from builder.plan import titles
 from builder.plan.expand import Expander
-from builder.plan.graph import AddOp, CopyOp, InlineFile, LocalOp, NodeId
+from builder.plan.graph import AddOp, CopyOp, GitTree, InlineFile, LocalOp, NodeId
+from builder.plan.lower_remote import sources
 from builder.plan.modes import BadMode, parse_mode
 from builder.plan.nodes import Shown
 from builder.plan.scope import Scope
 from builder.plan.stage_state import StageState, absolute
 from builder.plan.stages import MAIN, LocalRef, Ref
 
-_GIT = re.compile(
-    r"(?:git|ssh)://|[a-zA-Z0-9_-]+@[a-zA-Z0-9.-]+:(?!//)|https?://[^?#]*\.git(?:[?#].*)?\Z|git@", re.ASCII
-)
 _NUMERIC = re.compile(r"[0-9]*(?::[0-9]*)?\Z", re.ASCII)
 """Owners that need no look-up."""
-
-_SCHEMES = ("http://", "https://")
 
 
 def copy(state: StageState, instruction: Copy | Add, source: Ref | None, scope: Scope) -> StageState:
     """``source`` is what ``--from`` names; None is the build context."""
-    _refuse(instruction)
     expander = scope.expander(state, instruction)
     op, words = _operation(state, instruction, expander, keep_owner=_keeps_owner(source, scope))
     if instruction.link and not op.link:
@@ -71,17 +66,20 @@ def _operation(
     chmod = expander.word(instruction.chmod or "") or None
     _check_mode(instruction, chmod)
     paths = [expander.word(word) for word in instruction.sources if isinstance(word, str)]
-    for path in paths:
-        _refuse_remote(instruction, path)
+    checksum = expander.word(instruction.checksum or "") if isinstance(instruction, Add) else ""
+    found = sources(instruction, paths, checksum)
     dest = expander.word(instruction.dest)
+    place = destination(state.workdir, dest)
+    if any(isinstance(source, GitTree) for source in found) and not place.endswith("/"):
+        place += "/"  # a repository's files go into a directory
     # BuildKit takes heredocs after all other sources.
     heredocs = [_inline(word, expander) for word in instruction.sources if isinstance(word, Heredoc)]
     adds = isinstance(instruction, Add)
     unpacks = isinstance(instruction, Add) and instruction.unpack is not False
     parents = isinstance(instruction, Copy) and instruction.parents
     op = (AddOp if unpacks else CopyOp)(
-        sources=(*paths, *heredocs),
-        dest=destination(state.workdir, dest),
+        sources=(*found, *heredocs),
+        dest=place,
         chown=chown,
         chmod=chmod,
         keep_owner=keep_owner,
@@ -132,28 +130,3 @@ def _check_mode(instruction: Copy | Add, chmod: str | None) -> None:
             span=instruction.span,
             hint="write --chmod=0755 or --chmod=u=rwX,go=rX",
         ) from error
-
-
-def _refuse_remote(instruction: Copy | Add, path: str) -> None:
-    is_git = bool(_GIT.match(path))
-    if not is_git and not path.startswith(_SCHEMES):
-        return
-    kind = "a git ref" if is_git else "a URL"
-    if isinstance(instruction, Copy):
-        raise PlanError(f"source can't be {kind} for COPY", span=instruction.span, hint="ADD takes remote sources")
-    raise Unsupported(
-        f"ADD of {kind} ({path}) is not supported yet",
-        span=instruction.span,
-        hint="fetch it in a RUN step, or put it into the build context",
-    )
-
-
-def _refuse(instruction: Copy | Add) -> None:
-    name = "ADD" if isinstance(instruction, Add) else "COPY"
-    checksum = instruction.checksum if isinstance(instruction, Add) else None
-    found = {
-        "--checksum": (checksum is not None, "it is for remote sources, which are not supported yet either"),
-    }
-    for flag, (given, hint) in found.items():
-        if given:
-            raise Unsupported(f"{name} {flag} is not supported yet", span=instruction.span, hint=hint)

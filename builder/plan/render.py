@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from builder.plan.graph import InlineFile, MergeOp, Node, NodeId, Op, Plan, ScriptFile
+from builder.plan.graph import GitTree, InlineFile, MergeOp, Node, NodeId, Op, Plan, RemoteSource, ScriptFile, WebFile
 from builder.plan.mounts import MOUNTS
 from layers.digest import CacheKey, Digest
 from layers.image import Platform, encode
@@ -115,6 +115,8 @@ def _op(op: Op) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, WebFile | GitTree):
+        value = _remote(value)
     match value:
         case InlineFile(name, data):
             return {"name": name, "data": data.decode(errors="backslashreplace")}
@@ -129,6 +131,12 @@ def _plain(value: Any) -> Any:
             return [_plain(part) for part in value]
         case _:
             return value
+
+
+def _remote(source: RemoteSource) -> dict[str, Any]:
+    if isinstance(source, WebFile):
+        return {"url": source.url, "name": source.name, "digest": source.digest}
+    return {"git": source.remote, "commit": source.commit, "subdir": source.subdir}
 
 
 def _image(plan: Plan) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from builder.errors import PlanError, Span
 from builder.plan.content import HASHED, Described, describe, entry_row, hashed
 from builder.plan.context import Context
 from builder.plan.filtered import Filtered, Only
-from builder.plan.graph import AddOp, CopyOp, InlineFile
+from builder.plan.graph import AddOp, CopyOp, GitTree, InlineFile, RemoteSource, WebFile
 from builder.plan.wildcards import BadPattern, Pattern, compile_part, has_wildcard
 from layers.entry import Entry, FileSource, Kind
 from layers.tree import Tree, resolve
@@ -34,6 +34,10 @@ class Root(NamedTuple):
     entry: Entry
     only: Only | None = None
     """Of a directory: what of its contents is taken; None for all."""
+    tree: Tree | None = None
+    """Where it is, when that is not the selection's tree."""
+    remote: RemoteSource | None = None
+    """What is to be fetched first: until then the rest only keeps its place. Its identity is in the operation."""
 
 
 class Selection:
@@ -63,7 +67,8 @@ class Selection:
     def view(self, root: Root, now_ns: int) -> Tree:
         """``tree`` as far as it is taken by ``root``. ``now_ns``: mtime of directories that only stand above what is
         taken."""
-        return self.tree if root.only is None else Filtered(self.tree, root.entry.path, root.only, now_ns)
+        tree = root.tree or self.tree
+        return tree if root.only is None else Filtered(tree, root.entry.path, root.only, now_ns)
 
     def _described(self, root: Root) -> Iterator[Described]:
         view = self.view(root, 0)
@@ -72,6 +77,8 @@ class Selection:
         return self.tree.describe(root.entry.path, view.takes if isinstance(view, Filtered) else None)
 
     def _fold(self, state: "hashlib._Hash", number: int, root: Root) -> Root:
+        if root.remote is not None:
+            return root
         tree, entry = self.tree, root.entry
         state.update(b"\0root %d %b\0" % (number, root.name))
         if entry.kind is not Kind.DIRECTORY:
@@ -92,6 +99,9 @@ def select(op: CopyOp | AddOp, source: Tree, span: Span | None) -> Selection:
     roots: list[Root] = []
     exclude = parse_patterns(op.exclude) if op.exclude else None
     for word in op.sources:
+        if isinstance(word, WebFile | GitTree):
+            only = Only(None, exclude) if exclude is not None and isinstance(word, GitTree) else None
+            roots.append(_kept_place(word)._replace(only=only))
         if not isinstance(word, str):
             continue
         if op.parents:
@@ -102,6 +112,13 @@ def select(op: CopyOp | AddOp, source: Tree, span: Span | None) -> Selection:
             only = Only(None, exclude)
             roots += [root._replace(only=only) for root in _roots(word, source, span)]
     return Selection(source, tuple(roots), tuple(word for word in op.sources if isinstance(word, InlineFile)))
+
+
+def _kept_place(source: RemoteSource) -> Root:
+    if isinstance(source, WebFile):
+        name = _encode(source.name)
+        return Root(name, Entry(name, Kind.FILE), remote=source)
+    return Root(b"", Entry(b"", Kind.DIRECTORY), remote=source)
 
 
 def _kept(word: str, tree: Tree, exclude: Matcher | None, span: Span | None) -> Iterator[Root]:

@@ -12,7 +12,7 @@ import stat
 from collections.abc import Callable, Iterator
 from typing import IO
 
-from builder.plan.graph import AddOp
+from builder.plan.graph import AddOp, WebFile
 from builder.plan.listing import carried_xattr
 from builder.plan.select import Root, Selection
 from builder.solve.copy import placed_entries
@@ -40,7 +40,7 @@ def add_entries(op: AddOp, selection: Selection, dest: Tree, now_ns: int) -> Ite
     """The layer of ``op`` over ``dest``. Raises as ``copy_entries`` does; UnsafeArchive and IntegrityError for an
     archive that cannot be read to its end."""
     owner = find_owner(op.chown, dest) if op.chown is not None and (selection.roots or selection.inline) else None
-    archives = {number for number, root in enumerate(selection.roots) if is_archive(root.entry)}
+    archives = {number for number, root in enumerate(selection.roots) if _unpacks(root)}
     if not archives:
         yield from placed_entries(op, selection, dest, owner, now_ns)
         return
@@ -58,6 +58,13 @@ def add_entries(op: AddOp, selection: Selection, dest: Tree, now_ns: int) -> Ite
             inline = Selection(selection.tree, (), selection.inline)
             _put_all(pending, placed_entries(op, inline, pending, owner, now_ns))
         yield from pending.entries()
+
+
+def _unpacks(root: Root) -> bool:
+    """Archives over HTTP stay as they are, unless they were asked to be unpacked."""
+    if isinstance(root.remote, WebFile) and not root.remote.unpack:
+        return False
+    return is_archive(root.entry)
 
 
 def is_archive(entry: Entry) -> bool:

@@ -256,7 +256,7 @@ def _plan(selection: Selection, where: Destination, there: Entry | None, new: En
             if plan.there is not None and plan.there.kind is not Kind.DIRECTORY:
                 raise over_other(where.path, plan.there)
             plan.there = plan.there or new
-            plan.parts.append(Pour(Source(selection.view(root, now_ns), selection.tree), entry.path))
+            plan.parts.append(Pour(Source(selection.view(root, now_ns), root.tree or selection.tree), entry.path))
             # The root directory of an image has no entry in any layer, so its time is not known.
             plan.mtime_ns = entry.mtime_ns if entry.path or entry.mtime_ns else now_ns
         elif plan.there is not None and plan.there.kind is Kind.DIRECTORY:

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from builder.events import Emit
 from builder.grants import Grants
 from builder.plan.graph import Node
+from layers.errors import PybuildError
 from layers.store import Store
 from layers.tree import Tree
 
 if TYPE_CHECKING:
+    from builder.fetch.remote import Remote
     from builder.sandbox.spec import Runner
     from builder.solve.run import HostFiles
     from layers.downloads import Listener
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
 
 def _never() -> bool:
     return False
+
+
+def _nothing_remote() -> "Remote":
+    raise PybuildError("there is no network to fetch it over", code="download")
 
 
 class StepContext(NamedTuple):
@@ -32,6 +38,8 @@ class StepContext(NamedTuple):
     clock: Callable[[], float]
     grants: Grants = Grants()
     stopped: Callable[[], bool] = _never
+    remote: "Callable[[], Remote]" = _nothing_remote
+    """What fetches sources of ADD."""
 
     def fetching(self, node: Node) -> "Listener":
         """Tells of base layers that come because of this step."""

@@ -120,13 +120,19 @@ def _mounted(
 def _copy(node: Node, op: CopyOp | AddOp, given: StepInput, context: StepContext) -> LayerId:
     if not isinstance(given.selection, Selection):
         raise AssertionError(f"{node.title}: no selection")
+    selection = given.selection
+    if any(root.remote is not None for root in selection.roots):
+        from builder.solve.remote import fill
+
+        with Phased(context, node, "fetch"):
+            selection = fill(selection, context.remote())
     now_ns = int(context.clock() * 1e9)
     dest = _destination(node, given.rootfs, op.chown, context)
     with Phased(context, node, "pack"):
         if isinstance(op, AddOp):
-            entries = add_entries(op, given.selection, dest, now_ns)
+            entries = add_entries(op, selection, dest, now_ns)
         else:
-            entries = copy_entries(op, given.selection, dest, now_ns)
+            entries = copy_entries(op, selection, dest, now_ns)
         return context.store.add_layer(entries, given.rootfs)
 
 

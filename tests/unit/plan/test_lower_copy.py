@@ -2,8 +2,18 @@
 
 import pytest
 
-from builder.errors import Unsupported
-from builder.plan.graph import AddOp, CopyOp, ImageOp, InlineFile, LocalOp, MergeOp, ScratchOp, WorkdirOp
+from builder.plan.graph import (
+    AddOp,
+    CopyOp,
+    GitTree,
+    ImageOp,
+    InlineFile,
+    LocalOp,
+    MergeOp,
+    ScratchOp,
+    WebFile,
+    WorkdirOp,
+)
 from builder.plan.lower_copy import destination
 from builder.settings import NamedContext
 from tests.support.planning import created_by, image, last, only, plan, refused, titles
@@ -151,20 +161,35 @@ def test_copy_takes_no_remote_sources(line: str, message: str) -> None:
     assert refused(f"FROM scratch\n{line}\n").message == message
 
 
+SUM = f"sha256:{'0' * 64}"
+
+
 @pytest.mark.parametrize(
-    "line",
+    ("line", "source", "dest"),
     [
-        "ADD https://host/x /x",
-        "ADD https://host/x.git#main:dir /x",
-        "ADD git://host/x /x",
-        "ADD ssh://git@host/x /x",
-        "ADD --checksum=sha256:00 https://host/x /x",
+        ("ADD https://host/d/x /x", WebFile("https://host/d/x", "x", unpack=False), "/x"),
+        ("ADD --unpack https://host/x /x", WebFile("https://host/x", "x", unpack=True), "/x"),
+        (f"ADD --checksum={SUM} http://host /x", WebFile("http://host", "__unnamed__", False, SUM, 0, True), "/x"),
+        (
+            "ADD https://host/x.git#main:dir /x",
+            GitTree("https://host/x.git#main:dir", "https://host/x.git", "dir", True, False, ""),
+            "/x/",
+        ),
+        ("ADD --keep-git-dir git://host/x /x/", GitTree("git://host/x", "git://host/x", "", True, True, ""), "/x/"),
+        ("ADD --checksum=abc git://host/x .", GitTree("git://host/x", "git://host/x", "", True, False, "abc"), "/"),
     ],
 )
-def test_unsupported(line: str) -> None:
-    with pytest.raises(Unsupported, match="not supported yet") as caught:
-        plan(f"FROM scratch\n{line}\n")
-    assert caught.value.span is not None and caught.value.hint
+def test_add_of_remote_sources(line: str, source: WebFile | GitTree, dest: str) -> None:
+    found = plan(f"FROM scratch\n{line}\n")
+    op = last(found).op
+    assert isinstance(op, AddOp)
+    assert (op.sources, op.dest) == ((source,), dest)
+    assert len(last(found).inputs) == 1
+
+
+def test_history_shows_addresses_as_they_are() -> None:
+    found = plan("FROM scratch\nARG V=1\nADD --keep-git-dir https://h/$V.git#$V https://h/f l <<E /x/\ne\nE\n")
+    assert created_by(found)[-1] == "ADD https://h/1.git#1 https://h/f l <<E /x/ # buildkit"
 
 
 def test_what_looks_like_a_host_is_a_path_without_a_scheme() -> None:
