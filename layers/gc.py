@@ -78,7 +78,7 @@ class Collector:
             with context.database.transaction():
                 before = len(context.layers.places())
                 steps, images = len(self._steps.uses()), len(self._images.all())
-                kept = self._forget(since)
+                kept = self._forget(since, everything=everything)
                 gone = before - len(context.layers.places())
                 steps -= len(self._steps.uses())
                 images -= len(self._images.all())
@@ -92,13 +92,14 @@ class Collector:
         freed = _remove(trash) + _remove(blobs) + context.blobs.sweep()
         return PruneReport(gone, len(blobs), steps, images, freed)
 
-    def _forget(self, since: float) -> dict[LayerId, str]:
-        """Returns the layers whose indexes may be kept, see ``layers.keptindexes``."""
+    def _forget(self, since: float, *, everything: bool) -> dict[LayerId, str]:
+        """Returns the layers whose indexes may be kept, see ``layers.keptindexes``. Names that are digests are nobody's
+        to move, as tags are, so they would pile up: with ``everything`` they keep nothing."""
         context = self._context
         leased = held(os.path.join(context.root, "leases")).layers
         roots: list[Iterable[LayerId]] = [leased]
         for image in self._images.all():
-            if image.names or image.created_at > since:
+            if any(not everything or "@" not in name for name in image.names) or image.created_at > since:
                 roots.append(image.rootfs)
             elif not _in_use(image.rootfs, leased):
                 self._images.delete((image.id,))

@@ -359,7 +359,7 @@ class Store:
 
     def prune(self, *, all: bool = False) -> "PruneReport":
         """Removes what is needed neither by named images, nor by living processes, nor by builds of the last week
-        (with ``all``: by any earlier build). Safe beside running builds."""
+        (with ``all``: by any earlier build, nor by images known by digests only). Safe beside running builds."""
         return self._collector().prune(everything=all)
 
     def check(self) -> list[str]:

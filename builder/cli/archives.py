@@ -65,15 +65,15 @@ def save(session: Session, /, root: str | None, output: str | None, kind: str, n
 
 
 def _names(store: Store, given: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of ``given`` that are names, not ids, in full."""
+    """Those of ``given`` that are names, not ids or digests, in full."""
     found = []
     for text in given:
         try:
-            name = str(Reference.parse(text).tagged())
+            name = Reference.parse(text).tagged()
         except InvalidReference:
             continue
-        if store.image(name) is not None:
-            found.append(name)
+        if name.digest is None and store.image(str(name)) is not None:
+            found.append(str(name))
     return tuple(dict.fromkeys(found))
 
 

@@ -10,6 +10,7 @@ import click
 from builder.cli.completers import directories
 from builder.cli.completers import names as names_of_images
 from builder.cli.session import current_host, say
+from builder.plan.pulling import store_name
 from builder.report.timeline import clean
 from builder.settings import full_name, store_root
 from layers.errors import NotInStore, StoreError
@@ -41,7 +42,7 @@ def find_image(store: Store, text: str) -> StoredImage:
 
 def _by_name(store: Store, text: str) -> StoredImage | None:
     try:
-        return store.image(str(Reference.parse(text).tagged()))
+        return store.image(store_name(Reference.parse(text).tagged()))
     except InvalidReference:
         return None
 
@@ -85,7 +86,9 @@ def _id(image: StoredImage, whole: bool) -> str:
 def _rows(image: StoredImage, whole: bool) -> list[tuple[str, ...]]:
     rest = (_id(image, whole), _date(ImageConfig.parse(image.config).created), str(len(image.rootfs)))
     names = [Reference.parse(name) for name in image.names]
-    return [(name._replace(tag=None).familiar, name.tag or _NONE, *rest) for name in names] or [(_NONE, _NONE, *rest)]
+    return [(name._replace(tag=None, digest=None).familiar, name.tag or _NONE, *rest) for name in names] or [
+        (_NONE, _NONE, *rest)
+    ]
 
 
 def _summary(image: StoredImage) -> dict[str, Any]:
@@ -120,9 +123,11 @@ def _details(image: StoredImage) -> dict[str, Any]:
         "OsVersion": "os.version",
         "Config": "config",
     }
+    names = [Reference.parse(name) for name in image.names]
     return {
         "Id": str(image.id),
-        "RepoTags": [Reference.parse(name).familiar for name in image.names],
+        "RepoTags": [name.familiar for name in names if name.digest is None],
+        "RepoDigests": [name.familiar for name in names if name.digest is not None],
         **{shown: document[key] for shown, key in kept.items() if key in document},
         "RootFS": {"Type": "layers", "Layers": [str(diff_id) for diff_id in ImageConfig.parse(image.config).diff_ids]},
     }
@@ -203,7 +208,7 @@ def _remove(store: Store, text: str, *, force: bool) -> None:
     image = find_image(store, text)
     named = _by_name(store, text)
     if named is not None:
-        gone = [str(Reference.parse(text).tagged())]
+        gone = [store_name(Reference.parse(text).tagged())]
     elif len(image.names) > 1 and not force:
         raise StoreError(
             f"{text} has {len(image.names)} names: {', '.join(image.names)}",

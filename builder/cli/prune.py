@@ -21,7 +21,11 @@ _FOLDERS = (("Layers", "snapshots"), ("Blobs", "blobs"), ("Indexes", "indexes"))
 @click.command("prune")
 @root_option
 @click.option(
-    "-a", "--all", "everything", is_flag=True, help="Also what builds of the last week left to be used again."
+    "-a",
+    "--all",
+    "everything",
+    is_flag=True,
+    help="Also what builds of the last week left to be used again, and images known by digests only.",
 )
 @click.option(
     "--filter", "filters", multiple=True, metavar="NAME=VALUE", help="type=exec.cachemount, type=regular or id=ID."

@@ -3,11 +3,13 @@
 import io
 import json
 import sys
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.fakes import faults
 from tests.fakes.registry import FakeRegistry
 from tests.fakes.tokens import Gate
 from tests.support.images import make_image, make_layer
@@ -101,6 +103,55 @@ def test_pull_push_and_build(run: Run, fake: FakeRegistry, tmp_path: Path, monke
     run("tag", app, again)
     assert run("push", again, app).out == f"{again}: {digest.read_text()}\n{app}: {digest.read_text()}\n"
     assert fake.manifests["team/again", "2"].raw == fake.manifests["team/app", "1"].raw
+
+
+def test_a_pull_is_whole(run: Run, fake: FakeRegistry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    log_in(run, fake, monkeypatch)
+    assert run("pull", f"{fake.host}/team/base:1").code == 0
+    assert len(fake.requests(f"GET .*/blobs/{BASE.layers[0].digest}")) == 1
+    fake.fault("", faults.reset)
+    saved = tmp_path / "saved.tar"
+    assert run("save", "--format", "oci", "-o", str(saved), f"{fake.host}/team/base:1").code == 0
+    with tarfile.open(saved) as archive:
+        index = json.load(archive.extractfile("index.json") or io.BytesIO())
+    assert index["manifests"][0]["digest"] == BASE.digest
+
+
+@pytest.mark.parametrize("where", ["same", "other"])
+def test_what_is_pushed_unchanged_keeps_its_digest(
+    run: Run, fake: FakeRegistry, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """The very bytes of the manifest, although they are not those that pybuild would write."""
+    log_in(run, fake, monkeypatch)
+    # Looked up by a build, never fetched; then pushed by another process.
+    Path("Dockerfile").write_text(f"FROM {fake.host}/team/base:1\nCMD x\n")
+    run(".")
+    with FakeRegistry().running() as second:
+        target = f"{(fake if where == 'same' else second).host}/copied/base:1"
+        run("tag", f"{fake.host}/team/base:1", target)
+        fake.log.clear()
+        ran = run("push", target)
+        assert ran.out == f"{target}: {BASE.digest}\n"
+        there = fake if where == "same" else second
+        assert there.manifests["copied/base", "1"].raw == BASE.manifest
+    assert len(fake.requests(f"GET .*/blobs/{BASE.layers[0].digest}")) == (0 if where == "same" else 1)
+
+
+def test_an_image_known_by_its_digest(run: Run, fake: FakeRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+    log_in(run, fake, monkeypatch)
+    name = f"{fake.host}/team/base@{BASE.digest}"
+    assert run("pull", name).out == f"{name}: {BASE.digest}\n"
+    assert [line.split()[:2] for line in run("images").out.splitlines()[1:]] == [[f"{fake.host}/team/base", "<none>"]]
+    (found,) = json.loads(run("inspect", name).out)
+    assert (found["RepoTags"], found["RepoDigests"]) == ([], [name])
+    run("prune")
+    assert run("inspect", name).code == 0
+    # A tag beside a digest is a remark.
+    assert run("rmi", name.replace("@", ":1@")).out == f"Untagged: {name}\nDeleted: {BASE.id}\n"
+    assert run("inspect", name).code == 1
+    run("pull", name)
+    run("prune", "--all")
+    assert run("inspect", name).code == 1
 
 
 def test_what_is_not_there_is_not_pushed(run: Run, fake: FakeRegistry) -> None:
