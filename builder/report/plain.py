@@ -15,6 +15,7 @@ from builder.events import (
     StepFinished,
     StepOutput,
     StepStarted,
+    Transfer,
     Warned,
 )
 from builder.report.timeline import Timeline, clean, seconds_text
@@ -39,6 +40,10 @@ def stamp(seconds: float) -> str:
     return f"{seconds:.{3 if seconds < 10 else 2 if seconds < 100 else 1}f}"
 
 
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:.1f} MB"
+
+
 class Plain:
     """``write`` gets text that ends in a newline; ``debug`` shows every phase of every step as well."""
 
@@ -51,6 +56,7 @@ class Plain:
         """Of blocks that aren't steps."""
         self._began: dict[int, float] = {}
         self._began_pull: dict[str, float] = {}
+        self._fetching: set[tuple[int, str]] = set()
         self._owner: int | None = None
         self._wrote = False
 
@@ -71,6 +77,8 @@ class Plain:
                 self._write(f"WARNING: {clean(event.message)}{place}\n")
             case Phase():
                 self._phase(event)
+            case Transfer():
+                self._transfer(event)
             case BuildFinished():
                 self._finished(event)
             case _:
@@ -134,6 +142,18 @@ class Plain:
         else:
             seconds = event.at - self._began_pull.pop(event.detail, event.at)
             self._text(f"#0 pulled {clean(event.detail)} in {seconds_text(seconds)}\n")
+
+    def _transfer(self, event: Transfer) -> None:
+        """What a step waits for; what is moved outside of steps has lines of its own."""
+        if event.step is None or event.total is None:
+            return
+        what = event.step, event.what
+        if event.done < event.total and what not in self._fetching:
+            self._fetching.add(what)
+            self._say(event.step, event.at, [f"fetching {clean(event.what)}, {_megabytes(event.total)}"])
+        elif event.done == event.total and what in self._fetching:
+            self._fetching.remove(what)
+            self._say(event.step, event.at, [f"fetched {clean(event.what)}"])
 
     def _phase(self, event: Phase) -> None:
         if event.name == "pull":

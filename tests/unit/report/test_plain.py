@@ -13,6 +13,7 @@ from builder.events import (
     StepInfo,
     StepOutput,
     StepStarted,
+    Transfer,
     Warned,
 )
 from builder.report.plain import Plain, stamp
@@ -161,4 +162,19 @@ def test_pulls_come_before_the_steps_are_numbered() -> None:
     plain.close()
     assert "".join(written) == (
         "#0 pulling debian:12\n#0 pulled debian:12 in 2.5s\n\n#1 [1/1] FROM debian:12\n#1 CACHED\n"
+    )
+
+
+def test_what_a_step_waits_for() -> None:
+    written: list[str] = []
+    plain = Plain(written.append)
+    plain(PlanReady(4.0, (StepInfo(1, "RUN make", "stage-0", 1, 1, 1),), 1))
+    plain(StepStarted(4.0, 1))
+    for done in (0, 5_000_000, 12_340_000):
+        plain(Transfer(5.0, 1, "layer sha256:0123", done, 12_340_000))
+    plain(Transfer(5.0, None, "push a", 0, 10))
+    plain(StepFinished(6.0, 1, 2.0))
+    plain.close()
+    assert "".join(written) == (
+        "#1 [1/1] RUN make\n#1 fetching layer sha256:0123, 12.3 MB\n#1 fetched layer sha256:0123\n#1 DONE 2.0s\n"
     )
