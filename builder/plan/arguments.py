@@ -58,13 +58,13 @@ def arguments(dockerfile: Dockerfile, request: BuildRequest) -> Arguments:
     if request.epoch is not None:
         given.setdefault(EPOCH, str(request.epoch))
     _check_steering(given)
-    values = _automatic(request.platform, given, request.target or dockerfile.stages[-1].name or "default")
+    values = _automatic(request.platform, given, request.target or "default")
     spans: dict[str, Span] = {}
     for instruction in dockerfile.global_args:
         _declare(instruction, given, values, dockerfile.escape)
         spans.update(dict.fromkeys((name for name, _ in instruction.items), instruction.span))
     text = given.get(EPOCH, values.get(EPOCH, ""))
-    epoch = _seconds(text, spans.get(EPOCH)) if text else None
+    epoch = _seconds(text, spans.get(EPOCH), request) if text else None
     for place in (given, values):
         if EPOCH in place:
             if epoch is None:
@@ -97,15 +97,15 @@ def _declare(instruction: Arg, given: Mapping[str, str], values: dict[str, str],
             values[name] = Expander(values, escape, instruction.span).word(default)
 
 
-def _seconds(text: str, span: Span | None) -> int | None:
+def _seconds(text: str, span: Span | None, request: BuildRequest) -> int | None:
     if _INTEGER.match(text):
         return int(text)
-    if text == "context":
+    if text == "context" and not request.unpacked:
         return None  # a local directory has no date of its own
     raise PlanError(
         f"invalid {EPOCH}: {text}",
         span=span,
-        hint="give whole seconds since 1970; dates taken from a stage or a named context are not supported yet",
+        hint="give whole seconds since 1970; dates taken from a stage or a fetched context are not supported yet",
     )
 
 

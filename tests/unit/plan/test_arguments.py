@@ -91,7 +91,7 @@ def test_automatic_arguments_are_overridden_by_defaults_and_build_args() -> None
 def test_target_stage_is_as_it_was_typed() -> None:
     text = "FROM scratch AS one\nARG TARGETSTAGE\nRUN x\n"
     assert env(text, target="ONE") == {"TARGETSTAGE": "ONE"}
-    assert env(text) == {"TARGETSTAGE": "one"}
+    assert env(text) == {"TARGETSTAGE": "default"}
 
 
 def test_from_sees_automatic_arguments() -> None:
@@ -199,4 +199,6 @@ def test_a_bad_epoch_is_refused_where_it_is_written() -> None:
     error = refused("ARG a=1\nARG SOURCE_DATE_EPOCH=soon\nFROM scratch\n")
     assert error.message == "invalid SOURCE_DATE_EPOCH: soon"
     assert error.span is not None and error.span.first_line == 2
-    assert refused("FROM scratch\n", build_args=(("SOURCE_DATE_EPOCH", "1.5"),)).span is None
+    for value in ("1.5", "a-stage"):
+        assert refused("FROM scratch\n", build_args=(("SOURCE_DATE_EPOCH", value),)).span is None
+    refused("FROM scratch\n", build_args=(("SOURCE_DATE_EPOCH", "context"),), unpacked=True)
