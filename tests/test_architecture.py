@@ -99,6 +99,7 @@ PURE = (
     "builder.dockerfile.mounts",
     "builder.dockerfile.words",
     "builder.plan.graph",
+    "builder.plan.growing",
     "builder.plan.mounts",
     "builder.plan.stage_state",
     "builder.plan.keys",

@@ -19,7 +19,7 @@ from builder.plan.lower_run import run
 from builder.plan.nodes import NodeTable, Shown
 from builder.plan.reach import Bases, Reach, Step, reach
 from builder.plan.scope import Scope
-from builder.plan.stage_state import StageState, absolute, with_pair
+from builder.plan.stage_state import StageState, absolute
 from builder.plan.stages import ImageRef, LocalRef, Ref, ScratchRef, StageRef, Survey, survey
 from builder.settings import BuildRequest
 from layers import gotime
@@ -43,7 +43,7 @@ def lower(dockerfile: Dockerfile, bases: Bases, request: BuildRequest) -> Plan:
         target=state.node,
         layers=tuple(node for _, node in state.history if node is not None),
         base=lowering.table.chain(state.node)[0],
-        config=_finished(state.config, request),
+        config=_finished(state.finished(), request),
         history=_dated(state, found.arguments.epoch),
         warnings=(*dockerfile.warnings, *lowering.warnings, *unread),
         epoch=found.arguments.epoch,
@@ -156,10 +156,8 @@ def workdir(state: StageState, instruction: Workdir, scope: Scope) -> StageState
 
 def _finished(config: ImageConfig, request: BuildRequest) -> ImageConfig:
     """``--label``s come last and win; they leave no history."""
-    labels = config.labels
-    for key, value in request.labels:
-        labels = with_pair(labels, key, value)
-    return replace(config, labels=labels, platform=config.platform.normalized())
+    labels = dict(config.labels) | dict(request.labels)
+    return replace(config, labels=tuple(labels.items()), platform=config.platform.normalized())
 
 
 def _dated(state: StageState, epoch: int | None) -> tuple[tuple[History, NodeId | None], ...]:

@@ -21,11 +21,12 @@ from builder.dockerfile.instructions import (
 from builder.errors import PlanError
 from builder.plan import gotext
 from builder.plan.arguments import NOT_IN_ENVIRONMENT
+from builder.plan.growing import Assignments
 from builder.plan.lower_run import in_shell
 from builder.plan.ports import mapped, parse_ports
 from builder.plan.scope import Scope
 from builder.plan.signals import is_signal
-from builder.plan.stage_state import StageState, with_pair
+from builder.plan.stage_state import StageState
 from layers.image import Healthcheck, ImageConfig
 
 Process = Cmd | Entrypoint | Shell | HealthcheckInstruction | StopSignal | User
@@ -72,7 +73,8 @@ def data(state: StageState, instruction: Data, scope: Scope) -> StageState:
     match instruction:
         case Label():
             pairs = [(expander.word(key), expander.word(value)) for key, value in instruction.pairs]
-            config, text = replace(config, labels=_merged(config.labels, pairs)), _pairs_text("LABEL", pairs)
+            state = state._replace(named=state.named._replace(labels=_merged(state.named.labels, pairs)))
+            text = _pairs_text("LABEL", pairs)
         case Expose():
             ports = _ports(state, instruction, scope)
             config = replace(config, ports=tuple(dict.fromkeys((*config.ports, *ports))))
@@ -103,8 +105,8 @@ def variables(state: StageState, instruction: Variables, scope: Scope) -> StageS
     pairs = [(expander.word(key), expander.word(value)) for key, value in instruction.pairs]
     for key, value in pairs:
         state = state.with_env(key, value)
-    config = replace(state.config, env=_merged(state.config.env, pairs))
-    return state._replace(config=config).noted(_pairs_text("ENV", pairs))
+    named = state.named._replace(env=_merged(state.named.env, pairs))
+    return state._replace(named=named).noted(_pairs_text("ENV", pairs))
 
 
 def _arg(state: StageState, instruction: Arg, scope: Scope) -> StageState:
@@ -122,15 +124,15 @@ def _arg(state: StageState, instruction: Arg, scope: Scope) -> StageState:
             value = arguments.globals.get(name)
         if value is not None and name not in NOT_IN_ENVIRONMENT:
             state = state.with_env(name, value)
-        state = state._replace(args=(*state.args, (name, value)))
+        state = state._replace(args=state.args.plus((name, value)))
         shown.append(name if value is None else f"{name}={value}")
     return state.noted(f"ARG {' '.join(shown)}")
 
 
-def _merged(pairs: tuple[tuple[str, str], ...], added: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+def _merged(found: Assignments, added: list[tuple[str, str]]) -> Assignments:
     for key, value in added:
-        pairs = with_pair(pairs, key, value)
-    return pairs
+        found = found.assign(key, value)
+    return found
 
 
 def _pairs_text(keyword: str, pairs: list[tuple[str, str]]) -> str:

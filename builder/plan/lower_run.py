@@ -35,10 +35,9 @@ def run(state: StageState, instruction: Run, sources: tuple[Ref | None, ...], sc
     _refuse(instruction)
     mounts, inputs = lower_mounts(state, instruction, sources, scope) if instruction.mounts else ((), ())
     body, scripts, args = _command(instruction, state.config)
-    values = dict(state.env)
     op = RunOp(
         args=args,
-        env=state.env,
+        env=state.env.pairs,
         cwd=state.workdir,
         user=state.config.user,
         network=_network(instruction, scope),
@@ -51,7 +50,7 @@ def run(state: StageState, instruction: Run, sources: tuple[Ref | None, ...], sc
     )
     title = titles.run(instruction.text, scope.expander(state, instruction), body)
     state, node = scope.step(state, op, inputs, title, instruction)
-    return state.noted(f"RUN {' '.join((*_argument_words(state, values), *args))} # buildkit", node)
+    return state.noted(f"RUN {' '.join((*_argument_words(state), *args))} # buildkit", node)
 
 
 def _command(instruction: Run, config: ImageConfig) -> tuple[str | None, tuple[ScriptFile, ...], tuple[str, ...]]:
@@ -73,9 +72,9 @@ def _command(instruction: Run, config: ImageConfig) -> tuple[str | None, tuple[S
     return first.body, (), in_shell(config, first.body)
 
 
-def _argument_words(state: StageState, values: dict[str, str]) -> list[str]:
+def _argument_words(state: StageState) -> list[str]:
     """``|2 A=1 B=``: every ARG in scope with the value that is in force, which ENV may have set."""
-    found = {name: values.get(name, value or "") for name, value in state.args}
+    found = {name: state.env.get(name, value or "") for name, value in state.args}
     return [f"|{len(found)}", *(f"{name}={value}" for name, value in found.items())] if found else []
 
 

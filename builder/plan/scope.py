@@ -28,7 +28,7 @@ class Scope(NamedTuple):
         return self._replace(onbuild=onbuild)
 
     def expander(self, state: StageState, instruction: Instruction) -> Expander:
-        return Expander(dict(state.env), self.found.escape, instruction.span)
+        return Expander(state.env, self.found.escape, instruction.span)
 
     def step(
         self, state: StageState, op: Op, sources: tuple[NodeId, ...], title: str, instruction: Instruction

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import NamedTuple, Self
 
 from builder.plan.graph import NodeId
+from builder.plan.growing import Assignments, Growing, Variables
 from layers.image import History, ImageConfig, Platform
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -12,22 +13,34 @@ DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 COMMENT = "buildkit.dockerfile.v0"
 """Comment of every history entry: tools recognise BuildKit's images by it."""
 
-Pairs = tuple[tuple[str, str], ...]
+NO_VARIABLES = Variables()
+NO_ARGS: Growing[tuple[str, str | None]] = Growing()
+NO_HISTORY: Growing[tuple[History, NodeId | None]] = Growing()
+
+
+class Named(NamedTuple):
+    """What an image's config says by name."""
+
+    env: Assignments
+    labels: Assignments
 
 
 class StageState(NamedTuple):
-    """``config`` is what the image would have if the stage ended here; its ``history`` is the base's."""
+    """``config`` is what the image would have if the stage ended here, but for ``named``, of which there may be much;
+    its ``history`` is the base's. ``finished`` puts them together.
+    """
 
     node: NodeId
     """Whose root filesystem the next step stands on."""
     config: ImageConfig
-    env: Pairs = ()
+    named: Named
+    env: Variables = NO_VARIABLES
     """What a RUN's environment would have: ENV and ARG, in the order they were last set."""
-    args: tuple[tuple[str, str | None], ...] = ()
+    args: Growing[tuple[str, str | None]] = NO_ARGS
     """Every ARG seen, in order, those of parent stages first."""
     cmd_set: bool = False
     """CMD was written in this very stage, so ENTRYPOINT leaves it."""
-    history: tuple[tuple[History, NodeId | None], ...] = ()
+    history: Growing[tuple[History, NodeId | None]] = NO_HISTORY
     """Entries added since the base, with the node that made the layer."""
     position: int = 0
     """Shown steps so far in this stage."""
@@ -38,17 +51,21 @@ class StageState(NamedTuple):
 
     def with_env(self, name: str, value: str) -> Self:
         """Sets a variable of the commands that follow; the config is untouched."""
-        return self._replace(env=(*(pair for pair in self.env if pair[0] != name), (name, value)))
+        return self._replace(env=self.env.assign(name, value))
 
     def noted(self, text: str, node: NodeId | None = None) -> Self:
         """With a history entry; ``node`` made a layer, which the next step stands on."""
         entry = History(created_by=text, comment=COMMENT, empty_layer=node is None)
-        return self._replace(history=(*self.history, (entry, node)), node=self.node if node is None else node)
+        return self._replace(history=self.history.plus((entry, node)), node=self.node if node is None else node)
+
+    def finished(self) -> ImageConfig:
+        """The whole config."""
+        return replace(self.config, env=self.named.env.pairs, labels=self.named.labels.pairs)
 
 
 def scratch(node: NodeId, platform: Platform) -> StageState:
     """FROM scratch."""
-    return _begin(StageState(node, ImageConfig(platform, env=(("PATH", DEFAULT_PATH),), workdir="/")))
+    return _begin(_split(node, ImageConfig(platform, workdir="/")))
 
 
 def from_image(node: NodeId, config: ImageConfig) -> StageState:
@@ -56,7 +73,7 @@ def from_image(node: NodeId, config: ImageConfig) -> StageState:
     workdir = absolute("/", config.workdir) if config.workdir else ""
     if workdir and config.workdir.startswith("/"):
         workdir = config.workdir
-    return _begin(StageState(node, replace(config, diff_ids=(), onbuild=(), created=None, workdir=workdir)))
+    return _begin(_split(node, replace(config, diff_ids=(), onbuild=(), created=None, workdir=workdir)))
 
 
 def from_stage(parent: StageState) -> StageState:
@@ -65,21 +82,19 @@ def from_stage(parent: StageState) -> StageState:
     return _begin(parent._replace(config=config, cmd_set=False, position=0))
 
 
+def _split(node: NodeId, config: ImageConfig) -> StageState:
+    named = Named(Assignments(config.env), Assignments(config.labels))
+    return StageState(node, replace(config, env=(), labels=()), named)
+
+
 def _begin(state: StageState) -> StageState:
-    config = state.config
-    if "PATH" not in dict(config.env):
-        config = replace(config, env=(*config.env, ("PATH", DEFAULT_PATH)))
-        state = state._replace(config=config)
-    for name, value in config.env:
+    env = state.named.env
+    if "PATH" not in env:
+        env = env.assign("PATH", DEFAULT_PATH)
+        state = state._replace(named=state.named._replace(env=env))
+    for name, value in env.pairs:
         state = state.with_env(name, value)
     return state
-
-
-def with_pair(pairs: Pairs, key: str, value: str) -> Pairs:
-    """Replaced in place, or added at the end."""
-    if any(name == key for name, _ in pairs):
-        return tuple((name, value if name == key else old) for name, old in pairs)
-    return (*pairs, (key, value))
 
 
 def absolute(directory: str, path: str) -> str:

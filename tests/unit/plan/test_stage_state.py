@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builder.plan.graph import NodeId
-from builder.plan.stage_state import StageState, absolute, from_image, from_stage, scratch, with_pair
+from builder.plan.stage_state import StageState, absolute, from_image, from_stage, scratch
 from tests.support.planning import AMD64, ENV_PATH, image
 
 
@@ -16,18 +16,18 @@ def test_state_stays_small() -> None:
 
 def test_scratch() -> None:
     state = scratch(NodeId(1), AMD64)
-    assert state.config.env == state.env == (ENV_PATH,)
+    assert state.finished().env == state.env.pairs == (ENV_PATH,)
     assert state.workdir == "/"
 
 
 def test_an_image_without_path_gets_the_default_at_the_end() -> None:
     state = from_image(NodeId(1), image(env=(("a", "1"),)).config)
-    assert state.config.env == state.env == (("a", "1"), ENV_PATH)
+    assert state.finished().env == state.env.pairs == (("a", "1"), ENV_PATH)
 
 
 def test_an_image_keeps_its_config_but_for_date_triggers_and_layers() -> None:
     base = image(cmd=("x",), user="u", workdir="/w/", onbuild=("RUN y",), labels=(("a", "b"),)).config
-    config = from_image(NodeId(1), base).config
+    config = from_image(NodeId(1), base).finished()
     assert (config.cmd, config.user, config.workdir, config.labels) == (("x",), "u", "/w/", (("a", "b"),))
     assert (config.onbuild, config.created, config.diff_ids) == ((), None, ())
     assert config.history == base.history
@@ -43,14 +43,8 @@ def test_workdir_of_an_image(written: str, kept: str) -> None:
 def test_a_child_sees_variables_of_the_parent_and_env_is_back() -> None:
     parent = scratch(NodeId(1), AMD64).with_env("arg", "1").with_env("PATH", "/hidden")
     child = from_stage(parent._replace(cmd_set=True, position=4))
-    assert child.env == (("arg", "1"), ENV_PATH)
+    assert child.env.pairs == (("arg", "1"), ENV_PATH)
     assert (child.cmd_set, child.position) == (False, 0)
-
-
-def test_with_pair() -> None:
-    pairs = (("a", "1"), ("b", "2"))
-    assert with_pair(pairs, "a", "3") == (("a", "3"), ("b", "2"))
-    assert with_pair(pairs, "c", "3") == (("a", "1"), ("b", "2"), ("c", "3"))
 
 
 @given(
