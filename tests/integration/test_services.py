@@ -27,6 +27,7 @@ from tests.support.peers import Docker, Podman, dockerd, run
 from tests.support.processes import settle
 from tests.support.registries import free_port
 from tests.support.sites import Site, private_site
+from tests.support.users import UserBench, ordinary_user
 
 pytestmark = [
     pytest.mark.needs_root,
@@ -109,7 +110,7 @@ def copy_of_apps(directory: Path) -> Path:
     for app in SERVICES:
         for file in (apps / app / ".host").iterdir():
             with file.open("a") as settings:
-                settings.write(f"# {MARK}\n")
+                settings.write(f"# {MARK} {directory}\n")
     return apps
 
 
@@ -128,6 +129,24 @@ def test_the_base_comes_from_the_registry(shop: Shop) -> None:
     for built in shop.built.values():
         bases = {title for title in built.titles().values() if title.startswith("FROM ")} - {"FROM scratch"}
         assert {base.partition("@")[0] for base in bases} == {f"FROM {base_of(shop.site)}"}
+
+
+@pytest.mark.needs_tool("newuidmap", "newgidmap", "useradd")
+def test_an_ordinary_user_builds_and_pushes_the_same(shop: Shop) -> None:
+    """With other settings in the build stages, and nothing of the first builds."""
+    with ordinary_user(subordinate=True) as user:
+        site = shop.site._replace(home=user.home).trust()
+        shutil.copyfile(shop.site.credentials, site.credentials)
+        apps = copy_of_apps(user.home)
+        run("chown", "-R", f"{user.name}:", user.home)
+        bench = UserBench(user, user.home / "store")
+        built = build_all(bench, site, apps, "by-user")
+        settle(bench.store)
+        run(*bench.command("prune", "--all"), env=bench.environment())
+    assert {app: one.executed() for app, one in built.items()} == {
+        app: one.executed() for app, one in shop.built.items()
+    }
+    assert {app: one.digest for app, one in built.items()} == {app: one.digest for app, one in shop.built.items()}
 
 
 @pytest.mark.parametrize("app", APPS)
