@@ -39,7 +39,9 @@ class Commands(click.Group):
         return commands[cmd_name]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if args and args[0] not in SUMMARIES and args[0] not in {"-h", "--help", "--version"}:
+        # A context that is called "context" can be built as it is: the command is followed by a word of its own.
+        is_directory = args[:1] == ["context"] and args[1:2] not in (["ls"], ["-h"], ["--help"])
+        if args and (is_directory or args[0] not in {*SUMMARIES, "-h", "--help", "--version"}):
             args = ["build", *args]
         return super().parse_args(ctx, args)
 

@@ -3,6 +3,7 @@
 SUMMARIES = {
     "build": "Build an image from a Dockerfile.",
     "plan": "Show the steps of a build without running any.",
+    "context": "Show what a build sees of its context (context ls).",
     "images": "List images.",
     "inspect": "Show images as JSON.",
     "history": "Show how an image was made.",
@@ -22,6 +23,7 @@ SUMMARIES = {
 MODULES = {
     "build": "build",
     "plan": "plan",
+    "context": "context",
     "pull": "transfers",
     "push": "transfers",
     "login": "credentials",

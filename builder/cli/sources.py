@@ -88,6 +88,8 @@ class Inputs(NamedTuple):
     ignorefiles: tuple[str, ...]
     cwd: str
     keep_git_dir: bool = False
+    needs_dockerfile: bool = True
+    """False: without one there is an empty one."""
 
 
 def read_files(given: Inputs, staging: Staging) -> BuildFiles:
@@ -105,7 +107,12 @@ def read_files(given: Inputs, staging: Staging) -> BuildFiles:
 
 def _from_directory(given: Inputs, root: Path, staging: Staging) -> BuildFiles:
     if given.file is None:
-        shown, path = _find(given.context, root)
+        found = _find(given.context, root)
+        if found is None and given.needs_dockerfile:
+            raise FlagError(f"there is no Dockerfile in {given.context}", hint="name another file with -f")
+        if found is None:
+            return BuildFiles(str(root), _NAMES[0], b"", _ignores(root, root / ".dockerignore"))
+        shown, path = found
     elif given.file == "-":
         return BuildFiles(str(root), STDIN, _dockerfile_from_stdin(), _ignores(root, root / ".dockerignore"))
     elif given.file.startswith(_HTTP):
@@ -131,7 +138,7 @@ def _from_stdin(given: Inputs, staging: Staging) -> BuildFiles:
     directory = staging.directory()
     if is_archive(head):
         unpack_context(read, directory, STDIN)
-        return _unpacked(directory, given.file, STDIN, staging)
+        return _unpacked(directory, given.file, given, staging)
     if given.file is not None:
         raise FlagError(
             f"standard input and --file {given.file} both give a Dockerfile",
@@ -147,8 +154,8 @@ def _fetched(given: Inputs, staging: Staging) -> BuildFiles:
 
     found = fetch_context(given.context, staging.remote(), keep_git_dir=given.keep_git_dir)
     if found.single and given.file is None:
-        return _unpacked(found.directory, DOCKERFILE, given.context, staging)
-    return _unpacked(found.directory, given.file, given.context, staging)
+        return _unpacked(found.directory, DOCKERFILE, given, staging)
+    return _unpacked(found.directory, given.file, given, staging)
 
 
 def _download(url: str, staging: Staging) -> bytes:
@@ -161,7 +168,7 @@ def _download(url: str, staging: Staging) -> bytes:
         return _limited(read_all(blob.read, MAX_TEXT + 1))
 
 
-def _unpacked(directory: str, file: str | None, what: str, staging: Staging) -> BuildFiles:
+def _unpacked(directory: str, file: str | None, given: Inputs, staging: Staging) -> BuildFiles:
     """The Dockerfile is in the context. Ignore files of what is no directory of the user's are not applied (reference
     part 2)."""
     from builder.cli.inside import read_inside
@@ -174,7 +181,10 @@ def _unpacked(directory: str, file: str | None, what: str, staging: Staging) -> 
         text = read_inside(directory, name, MAX_TEXT)
         if text is not None:
             return BuildFiles(directory, name, _limited(text), (), unpacked=True)
+    if not given.needs_dockerfile:
+        return BuildFiles(directory, _NAMES[0], b"", (), unpacked=True)
     hint = "name another file with -f" if file is None else "-f names a file in the context, unless that is a directory"
+    what = STDIN if given.context == "-" else given.context
     raise FlagError(f"there is no {file or 'Dockerfile'} in the context from {what}", hint=hint)
 
 
@@ -207,11 +217,11 @@ def _directory(context: str, cwd: str) -> Path | None:
     raise FlagError(f"{context}: {'is not a directory' if root.exists() else 'no such directory'}", hint=hint)
 
 
-def _find(context: str, root: Path) -> tuple[str, Path]:
+def _find(context: str, root: Path) -> tuple[str, Path] | None:
     for name in _NAMES:
         if (root / name).exists():
             return str(Path(context) / name), root / name
-    raise FlagError(f"there is no Dockerfile in {context}", hint="name another file with -f")
+    return None
 
 
 def _read(path: Path, shown: str, *, named: bool) -> bytes:
