@@ -264,7 +264,7 @@ def _refuse_cycles(found: Survey) -> None:
     raise PlanError(
         f"circular dependency detected on stage: {frame.stage.name or number}",
         span=frame.stage.base.span,
-        hint="a stage cannot copy from itself, nor from one that needs it",
+        hint="a stage cannot copy from itself, nor mount itself, nor any stage that needs it",
     )
 
 

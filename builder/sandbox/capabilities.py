@@ -19,3 +19,6 @@ def mask(names: Iterable[str]) -> int:
             raise ValueError(f"unknown capability {name}")
         bits |= 1 << NUMBERS[name]
     return bits
+
+
+ALL = tuple(NUMBERS)

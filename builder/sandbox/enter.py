@@ -7,7 +7,6 @@ there is no ``/proc/self/fd``, hence no link that leads out (CVE-2024-21626 and 
 What the command sees is reference part L: runc's defaults as BuildKit sets them.
 """
 
-import contextlib
 import os
 import signal
 import stat
@@ -15,11 +14,13 @@ import stat
 from builder.sandbox import kernel, mounts, network, stubs
 from builder.sandbox.job import Job
 from builder.sandbox.kernel import (
+    MS_BIND,
     MS_NODEV,
     MS_NOEXEC,
     MS_NOSUID,
     MS_RDONLY,
     MS_REC,
+    MS_REMOUNT,
     MS_STRICTATIME,
     bind,
     mount,
@@ -36,6 +37,7 @@ _DEVICES = (
     (b"/urandom", 1, 9),
     (b"/tty", 5, 0),
 )
+_INSECURE = (b"/kmsg", b"/cuse", b"/fuse", b"/kvm", b"/net/tun")
 _LINKS = (
     (b"/fd", b"/proc/self/fd"),
     (b"/stdin", b"/proc/self/fd/0"),
@@ -72,7 +74,7 @@ def set_up(job: Job, surroundings: Surroundings, unmounts: kernel.Unmounts, made
     opened = mounts.open_sources(job)
     _enter_directory(job.directory)
     # The command may make device nodes (CAP_MKNOD), among them the host's disks: none but ours can be opened.
-    mount(b"overlay", b"/" + ROOT, b"overlay", MS_NODEV, job.options)
+    mount(b"overlay", b"/" + ROOT, b"overlay", 0 if job.insecure else MS_NODEV, job.options)
     watch = unmounts.watch(b"/" + ROOT)
     _enter_directory(b"/" + ROOT)
     kernel.pivot_root(b".", b".")
@@ -80,13 +82,13 @@ def set_up(job: Job, surroundings: Surroundings, unmounts: kernel.Unmounts, made
     os.close(old_root)
     for directory in (b"/proc", b"/dev", b"/sys"):
         _make_mount_point(directory, made)
-    _mount_devices(job.shm_size, surroundings)
+    _mount_devices(job, surroundings)
     _mount_sys(job)
     _write_files(job)
     _mount_files(job, made)
     mounts.attach(job, opened, made)
     _make_cwd(job)
-    _mount_proc()
+    _mount_proc(job)
     kernel.unmount(b".")
     _enter_directory(b"/")
     _enter_directory(job.cwd)
@@ -107,13 +109,14 @@ def become(job: Job, surroundings: Surroundings, stdio: tuple[int, ...]) -> None
     os.umask(UMASK)
     if job.seccomp is not None:
         kernel.set_filter(job.seccomp)
-    kernel.limit_capabilities(job.capabilities, surroundings.capabilities)
+    capabilities = job.capabilities & surroundings.permitted if job.insecure else job.capabilities
+    kernel.limit_capabilities(capabilities, surroundings.capabilities)
     if surroundings.has_groups:
         os.setgroups(job.groups)
     os.setresgid(job.gid, job.gid, job.gid)
     os.setresuid(job.uid, job.uid, job.uid)
     if job.uid == 0:
-        kernel.set_capabilities(job.capabilities, job.capabilities)
+        kernel.set_capabilities(capabilities, capabilities)
     else:
         kernel.set_capabilities(0, 0)
 
@@ -159,39 +162,66 @@ def _make_mount_point(path: bytes, made: list[stubs.Stub]) -> None:
 
 def _mount_sys(job: Job) -> None:
     """What the stage has ready shows the host's network devices: a step without them gets a sysfs of its own."""
-    bind(SYS, b"/sys", MS_REC)
-    if job.own_network:
-        # In a user namespace this can be refused (the kernel wants to see a sysfs nothing is mounted on); then the
-        # names of the host's devices stay to be read. In either case none of them can be used.
-        with contextlib.suppress(PermissionError):
-            mount(b"sysfs", b"/sys", b"sysfs", SAFE | MS_RDONLY)
-            for path in (CGROUPS, *MASKED):
-                if os.path.isdir(SYS + path) and os.path.isdir(b"/sys" + path):
-                    bind(SYS + path, b"/sys" + path, MS_REC)
+    if not job.own_network and not job.insecure:
+        bind(SYS, b"/sys", MS_REC)
+        return
+    try:
+        mount(b"sysfs", b"/sys", b"sysfs", SAFE if job.insecure else SAFE | MS_RDONLY)
+    except PermissionError:
+        # In a user namespace: the kernel wants to see a sysfs that nothing is mounted on. So it stays as it is: nothing
+        # can be written, and the names of network devices can be read that cannot be used.
+        bind(SYS, b"/sys", MS_REC)
+        return
+    for path in (CGROUPS,) if job.insecure else (CGROUPS, *MASKED):
+        if os.path.isdir(SYS + path) and os.path.isdir(b"/sys" + path):
+            bind(SYS + path, b"/sys" + path, MS_REC)
+    if job.insecure:
+        _open_cgroups(b"/sys" + CGROUPS)
 
 
-def _mount_devices(shm_size: int, surroundings: Surroundings) -> None:
+def _open_cgroups(top: bytes) -> None:
+    """One hierarchy of version 2, or a directory of those of version 1."""
+    for path in (top, *(top + b"/" + name for name in os.listdir(top))):
+        if os.path.ismount(path) and not os.path.islink(path):
+            mount(b"", path, b"", MS_REMOUNT | MS_BIND | SAFE)
+
+
+def _mount_devices(job: Job, surroundings: Surroundings) -> None:
     """/dev is seen through a mount without devices, each of the six through one with them (see the overlay)."""
     mount(b"tmpfs", DEV, b"tmpfs", MS_NOSUID | MS_STRICTATIME, b"mode=755,size=65536k")
     for name, major, minor in _DEVICES:
-        _make_device(name, os.makedev(major, minor))
+        _make_device(name, os.makedev(major, minor), stat.S_IFCHR | 0o666)
     for name, target in _LINKS:
         os.symlink(target, DEV + name)
     for name in (b"/pts", b"/shm", b"/mqueue"):
         os.mkdir(DEV + name, 0o755)
-    bind(DEV, b"/dev", MS_NOSUID | MS_NODEV | MS_STRICTATIME)
+    if job.insecure:
+        _add_devices()
+    bind(DEV, b"/dev", MS_NOSUID | MS_STRICTATIME | (0 if job.insecure else MS_NODEV))
     for name, _, _ in _DEVICES:
         bind(DEV + name, b"/dev" + name)
     terminals = b"newinstance,ptmxmode=0666,mode=0620" + (b",gid=5" if surroundings.has_tty_group else b"")
     mount(b"devpts", b"/dev/pts", b"devpts", MS_NOSUID | MS_NOEXEC, terminals)
-    mount(b"shm", b"/dev/shm", b"tmpfs", SAFE, b"mode=1777,size=%d" % shm_size)
+    mount(b"shm", b"/dev/shm", b"tmpfs", SAFE, b"mode=1777,size=%d" % job.shm_size)
     mount(b"mqueue", b"/dev/mqueue", b"mqueue", SAFE)
 
 
-def _make_device(name: bytes, number: int) -> None:
+def _add_devices() -> None:
+    """Those of the host that an insecure step gets besides."""
+    loops = sorted(b"/" + name for name in os.listdir(b"dev") if name.startswith(b"loop"))
+    for name in (*_INSECURE, *loops):
+        try:
+            found = os.stat(b"dev" + name)
+        except FileNotFoundError:
+            continue
+        os.makedirs(os.path.dirname(DEV + name), 0o755, exist_ok=True)
+        _make_device(name, found.st_rdev, found.st_mode)
+
+
+def _make_device(name: bytes, number: int, mode: int) -> None:
     """Nobody can make one in a user namespace: there it is the host's."""
     try:
-        os.mknod(DEV + name, stat.S_IFCHR | 0o666, number)
+        os.mknod(DEV + name, mode, number)
     except PermissionError:
         os.close(os.open(DEV + name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666))
         bind(b"dev" + name, DEV + name)
@@ -218,8 +248,10 @@ def _make_cwd(job: Job) -> None:
         os.chown(directory, job.uid, job.gid)
 
 
-def _mount_proc() -> None:
+def _mount_proc(job: Job) -> None:
     mount(b"proc", b"/proc", b"proc", SAFE)
+    if job.insecure:
+        return
     for path in _READ_ONLY:
         if os.path.exists(path):
             bind(path, path, MS_REC | SAFE | MS_RDONLY)

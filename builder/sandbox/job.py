@@ -48,6 +48,7 @@ class Job:
         "gid",
         "groups",
         "hostname",
+        "insecure",
         "mounts",
         "options",
         "own_network",
@@ -68,6 +69,7 @@ class Job:
     gid: int
     groups: tuple[int, ...]
     hostname: bytes
+    insecure: bool
     mounts: tuple[JobMount, ...]
     """In the order they are mounted."""
     options: bytes

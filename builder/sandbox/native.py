@@ -194,6 +194,7 @@ def _job(spec: SandboxSpec) -> Job:
         gid=spec.identity.gid,
         groups=spec.identity.groups,
         hostname=_bytes(spec.hostname),
+        insecure=spec.insecure,
         mounts=tuple(map(_mount, sorted(spec.mounts, key=lambda mount: mount.target))),
         options=os.fsencode(mounted.options),
         own_network=spec.network == "none",

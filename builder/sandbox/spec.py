@@ -110,6 +110,9 @@ class SandboxSpec(NamedTuple):
     network: str = "host"
     """``host``, or ``none`` for a network of its own without any device but the loopback one."""
     shm_size: int = 64 << 20
+    insecure: bool = False
+    """Nothing masked, /proc, /sys and cgroups writable, the host's devices: of all this what the runner itself may do.
+    Capabilities and filter are not touched by it."""
     mounts: tuple[Mount, ...] = ()
     """Mounted in the order of their targets, so that one may lie in another. No device in any of them can be opened.
     A missing mount point is made, and removed again if it was made in the root."""

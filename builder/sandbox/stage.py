@@ -60,12 +60,15 @@ class Controller:
 class Surroundings:
     """What ``prepare`` found out and the steps need."""
 
-    __slots__ = ("capabilities", "has_groups", "has_tty_group", "namespaces", "pid_namespace")
+    __slots__ = ("capabilities", "has_groups", "has_tty_group", "namespaces", "permitted", "pid_namespace")
 
     def __init__(self, namespaces: int) -> None:
         self.namespaces = namespaces
         """Flags of the namespaces of a step, but for the one of pids."""
         self.capabilities = count_capabilities()
+        with open("/proc/self/status", "rb") as status:
+            self.permitted = int(next(line for line in status if line.startswith(b"CapPrm:")).split()[1], 16)
+        """This process's own capabilities, all that an insecure step can have."""
         self.pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY)
         """This process's own."""
         with open("/proc/self/gid_map", "rb") as file:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from builder.errors import Span, StepFailed
 from builder.plan.graph import RunOp
+from builder.sandbox.capabilities import ALL
 from builder.sandbox.hosts import network_files
 from builder.sandbox.spec import DEFAULT_CAPABILITIES, FileMount, OverlayRoot, Runner, SandboxSpec
 from builder.sandbox.users import UserError, identify
@@ -66,6 +67,7 @@ def sandbox_spec(op: RunOp, workspace: Workspace, tree: Tree, host: HostFiles, e
         *network_files(op.hostname, host.resolv_conf),
         *(FileMount(script.path, script.data, script.mode) for script in op.scripts),
     )
+    insecure = op.security == "insecure"
     return SandboxSpec(
         root=OverlayRoot(workspace.directory, workspace.lowers, workspace.upper, workspace.work),
         args=op.args,
@@ -74,9 +76,10 @@ def sandbox_spec(op: RunOp, workspace: Workspace, tree: Tree, host: HostFiles, e
         identity=identity,
         files=files,
         hostname=op.hostname,
-        capabilities=DEFAULT_CAPABILITIES,
-        seccomp=host.seccomp,
+        capabilities=ALL if insecure else DEFAULT_CAPABILITIES,
+        seccomp=None if insecure else host.seccomp,
         network=op.network,
+        insecure=insecure,
         mounts=extra.mounts,
     )
 

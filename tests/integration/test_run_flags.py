@@ -48,3 +48,29 @@ def test_the_hosts_network(bench: Bench, tmp_path: Path) -> None:
     assert "--allow network.host" in refused.stderr
     assert "lo\n" in output(bench, tmp_path, text, "--allow", "network.host")
     assert attempt(bench, tmp_path, text, "--network=host").outcomes() == {f"RUN --network=host {DEVICES}": "recipe"}
+
+
+INSECURE = """FROM busybox
+RUN --security=insecure grep -h 'Cap[EB]\\|Seccomp:' /proc/self/status | tr -d '\\t '; echo; ls /dev; \
+    touch /proc/sys/kernel/hostname && echo writable; mknod /null c 1 3 && echo x > /null && rm /null && echo opened; \
+    mkdir /tmp/m && mount -t tmpfs none /tmp/m && umount /tmp/m && rmdir /tmp/m && echo mounted; \
+    grep -c ' /sys/fs/cgroup/[^ ]* cgroup rw' /proc/mounts; grep -o ' /sys sysfs rw' /proc/mounts | tail -1
+USER 7
+RUN --security=insecure --network=none grep CapEff /proc/self/status; grep -c : /proc/net/dev
+USER 0
+RUN touch /proc/sys/kernel/hostname || mount -t tmpfs none /tmp || echo back in the sandbox
+"""
+
+
+def test_insecure(bench: Bench, tmp_path: Path) -> None:
+    refused = attempt(bench, tmp_path, INSECURE)
+    assert refused.code == 1 and "RUN --security=insecure is not allowed" in refused.stderr
+    assert "--allow security.insecure" in refused.stderr
+    found = output(bench, tmp_path, INSECURE, "--allow=security.insecure")
+    own = Path("/proc/self/status").read_text()
+    effective = next(line.split()[1] for line in own.splitlines() if line.startswith("CapEff"))
+    assert f"CapEff:{effective}\n" in found and f"CapBnd:{effective}\n" in found and "Seccomp:0\n" in found
+    assert {"kmsg", "null", "ptmx"} <= set(found.split())
+    for text in ("writable\n", "opened\n", "mounted\n", " /sys sysfs rw\n", "back in the sandbox\n"):
+        assert text in found, found
+    assert "CapEff:\t0000000000000000\n1\n" in found

@@ -17,6 +17,7 @@ def test_a_job_comes_through() -> None:
         gid=2**32 - 2,
         groups=(1, 2),
         hostname=b"h",
+        insecure=False,
         mounts=(("secret", b"/run/s", False, True, (b"\0",), (0o400, 0, 0)),),
         options=b"lowerdir=1",
         own_network=False,
