@@ -27,6 +27,9 @@ class BadGitUrl(PybuildError):
 
     code = "git-url"
 
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint or "write it as https://HOST/PATH.git#REF:SUBDIR, each part once")
+
 
 class GitSource(NamedTuple):
     """``remote`` is what git is asked for, without user name and password over HTTP; ``host`` is for credentials."""

@@ -13,7 +13,7 @@ from builder.dockerfile.instructions import Add, Arg, Copy, Dockerfile, Env, Run
 from builder.errors import PlanError, Span
 from builder.plan import lower_config, stage_state, titles
 from builder.plan.arguments import unused
-from builder.plan.graph import ImageOp, LocalOp, NodeId, Plan, ScratchOp, WorkdirOp
+from builder.plan.graph import CopyOp, ImageOp, LocalOp, NodeId, Plan, ScratchOp, WorkdirOp
 from builder.plan.lower_copy import copy
 from builder.plan.lower_run import run
 from builder.plan.nodes import NodeTable, Shown
@@ -32,7 +32,7 @@ def lower(dockerfile: Dockerfile, bases: Bases, request: BuildRequest) -> Plan:
     reached = reach(found, bases)
     for ref in reached.unknown:
         raise PlanError(f"{ref.name}: not resolved", span=ref.span)
-    lowering = _Lowering(found, bases, NodeTable(use_cache=not request.no_cache))
+    lowering = _Lowering(found, reached, bases, NodeTable(use_cache=not request.no_cache))
     for number, steps in reached.stages.items():
         lowering.stage(number, steps)
     state = lowering.states[found.target]
@@ -53,8 +53,9 @@ def lower(dockerfile: Dockerfile, bases: Bases, request: BuildRequest) -> Plan:
 class _Lowering:
     """Takes the stages one after the other: what a stage stands on and copies from is always above it."""
 
-    def __init__(self, found: Survey, bases: Bases, table: NodeTable) -> None:
+    def __init__(self, found: Survey, reached: Reach, bases: Bases, table: NodeTable) -> None:
         self.found = found
+        self.stood_on = _stood_on(found, reached)
         self.bases = bases
         self.table = table
         self.states: dict[int, StageState] = {}
@@ -63,8 +64,8 @@ class _Lowering:
     def stage(self, number: int, steps: tuple[Step, ...]) -> None:
         frame = self.found.frames[number]
         total = sum(isinstance(step.instruction, Run | Copy | Add | Workdir) for step in steps)
-        is_image = isinstance(frame.source, ImageRef)
-        scope = Scope(self.found, self.table, self._node, frame.label, total + is_image, self._warn)
+        is_shown = isinstance(frame.source, ImageRef | LocalRef)
+        scope = Scope(self.found, self.table, self._node, frame.label, total + is_shown, self._warn)
         state = self._begin(number, scope)
         if state is None:
             return
@@ -73,15 +74,15 @@ class _Lowering:
         self.states[number] = state
 
     def _begin(self, number: int, scope: Scope) -> StageState | None:
-        """None for a stage that a directory stands for: it can only be copied from."""
+        """None for a directory that is only copied from: it need not be a layer."""
         frame = self.found.frames[number]
         match frame.source:
             case StageRef(parent):
                 return stage_state.from_stage(self.states[parent])
             case ScratchRef():
                 return stage_state.scratch(self._node(frame.source), self.found.platform)
-            case LocalRef():
-                return None
+            case LocalRef(name):
+                return self._from_directory(name, scope, frame.stage.base.span) if number in self.stood_on else None
             case ImageRef() as ref:
                 span = frame.stage.base.span
                 node = self._image(ref, Shown(self._title(ref), scope.stage, 1, scope.total, span))
@@ -89,6 +90,14 @@ class _Lowering:
                 return stage_state.from_image(node, self.bases[ref.key].config)._replace(position=1)
             case _:
                 assert_never(frame.source)
+
+    def _from_directory(self, name: str, scope: Scope, span: Span) -> StageState:
+        """A context as a base: its files are a layer that no instruction made, as BuildKit writes it."""
+        below, source = self._node(ScratchRef()), self._node(LocalRef(name))
+        op = CopyOp((".",), "/", None, None, keep_owner=name in self.found.owned)
+        node = self.table.add(op, (below, source), Shown(f"FROM {name}", scope.stage, 1, scope.total, span))
+        state = stage_state.scratch(node, self.found.platform)._replace(position=1)
+        return state._replace(history=state.history.plus((History(comment=stage_state.UNEXPLAINED), node)))
 
     def _node(self, ref: Ref) -> NodeId:
         match ref:
@@ -119,6 +128,13 @@ class _Lowering:
 
     def _warn(self, message: str, span: Span) -> None:
         self.warnings[message, span] = None
+
+
+def _stood_on(found: Survey, reached: Reach) -> frozenset[int]:
+    """Stages that are more than a source of COPY: their own steps, other stages or the image stand on them."""
+    frames = [found.frames[number] for number in reached.stages]
+    parents = (frame.source.number for frame in frames if isinstance(frame.source, StageRef))
+    return frozenset((found.target, *parents, *(frame.stage.number for frame in frames if not frame.replaced)))
 
 
 def apply(state: StageState, step: Step, scope: Scope) -> StageState:

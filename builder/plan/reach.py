@@ -11,8 +11,8 @@ from typing import NamedTuple
 from builder.dockerfile.instructions import Copy, Instruction, Onbuild, Run
 from builder.dockerfile.mounts import mount_from
 from builder.dockerfile.parse import parse_trigger
-from builder.errors import PlanError, Span, Unsupported
-from builder.plan.stages import ImageRef, LocalRef, Ref, StageRef, Survey, copy_source, mount_sources
+from builder.errors import PlanError, Span
+from builder.plan.stages import ImageRef, Ref, StageRef, Survey, copy_source, mount_sources
 from layers.digest import Rootfs
 from layers.image import ImageConfig
 
@@ -58,7 +58,6 @@ def reach(found: Survey, bases: Bases) -> Reach:
     """Raises PlanError for what a needed stage cannot have, as a later stage to copy from."""
     stages: dict[int, tuple[Step, ...]] = {}
     images: dict[str, ImageRef] = {}
-    _refuse_directory(found, found.target)
     todo = [found.target]
     while todo:
         number = todo.pop()
@@ -66,8 +65,6 @@ def reach(found: Survey, bases: Bases) -> Reach:
             continue
         stages[number] = _steps(found, number, bases)
         frame = found.frames[number]
-        if not frame.replaced and isinstance(frame.source, LocalRef | StageRef):
-            _refuse_directory(found, number if isinstance(frame.source, LocalRef) else frame.source.number)
         named = (source for step in stages[number] for source in (step.source, *step.mounts))
         for source in (frame.source, *named):
             if isinstance(source, ImageRef):
@@ -126,14 +123,3 @@ def _trigger_texts(found: Survey, number: int, bases: Bases) -> tuple[str, ...]:
             return bases[ref.key].config.onbuild
         case _:
             return ()
-
-
-def _refuse_directory(found: Survey, number: int) -> None:
-    """A context that is a directory can be copied from; it is no image to stand on."""
-    frame = found.frames[number]
-    if isinstance(frame.source, LocalRef):
-        raise Unsupported(
-            f"FROM a directory (the build context {frame.source.directory}) is not supported yet",
-            span=frame.stage.base.span,
-            hint=f"write FROM scratch and COPY --from={frame.source.directory} / /",
-        )

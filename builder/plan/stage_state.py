@@ -13,6 +13,9 @@ DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 COMMENT = "buildkit.dockerfile.v0"
 """Comment of every history entry: tools recognise BuildKit's images by it."""
 
+UNEXPLAINED = "buildkit.exporter.image.v0"
+"""Comment of the entry for a layer that no instruction made."""
+
 NO_VARIABLES = Variables()
 NO_ARGS: Growing[tuple[str, str | None]] = Growing()
 NO_HISTORY: Growing[tuple[History, NodeId | None]] = Growing()

@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -234,3 +235,30 @@ def test_named_contexts(bench: Bench, tmp_path: Path, server: Web) -> None:
     assert bench.build(*flags, tmp_path / "ctx").executed() == set()
     failed = bench.attempt(*flags[:1], f"--build-context=repo={server.url('/none')}", *flags[2:], tmp_path / "ctx")
     assert "/none: the server answered 404" in failed.stderr
+
+
+@pytest.mark.needs_tool("busybox")
+def test_a_directory_as_a_base(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "ctx").mkdir()
+    (tmp_path / "root/bin").mkdir(parents=True)
+    shutil.copy("/bin/busybox", tmp_path / "root/bin/sh")
+    (tmp_path / "ctx/Dockerfile").write_text('FROM root\nRUN ["/bin/sh", "-c", "echo x > /made"]\n')
+    flags = (f"--build-context=root={tmp_path}/root", "-o", f"type=tar,dest={tmp_path}/out.tar")
+    bench.build(*flags, tmp_path / "ctx")
+    assert {"bin/sh", "made"} <= members(tmp_path / "out.tar").keys()
+    assert bench.build(*flags, tmp_path / "ctx").executed() == set()
+
+
+@pytest.mark.needs_tool("git", "busybox")
+def test_mounts_of_fetched_contexts(bench: Bench, tmp_path: Path, server: Web) -> None:
+    server.repositories = tmp_path / "served"
+    Repository(server.repositories, "r.git").commit({"d/g": "from git"})
+    text = (
+        "FROM busybox\nRUN --mount=target=/c --mount=from=far,target=/f "
+        "[ $(cat /c/own) = o ] && [ \"$(cat /f/d/g)\" = 'from git' ] && stat -c %u:%g /c/own | grep 5:6\n"
+    )
+    data = archive({"Dockerfile": text, "own": "o"})
+    flags = (f"--build-context=far={server.url('/git/r.git')}", "-")
+    built = piped(bench, data, *flags)
+    assert built.code == 0, built.stderr
+    assert piped(bench, data, *flags).executed() == set()

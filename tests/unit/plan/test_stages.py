@@ -6,7 +6,7 @@ from builder.errors import Unsupported
 from builder.plan.graph import CopyOp, ImageOp, LocalOp, RunOp
 from builder.settings import NamedContext
 from layers.image import Platform
-from tests.support.planning import ARM64, created_by, image, last, plan, refused, titles
+from tests.support.planning import ARM64, ENV_PATH, created_by, image, last, plan, refused, titles
 
 
 def test_a_bare_from_is_the_image_itself() -> None:
@@ -226,13 +226,27 @@ def test_a_directory_replaces_a_stage_that_is_only_copied_from() -> None:
     [
         ("FROM dir\n", {}),
         ("FROM scratch AS dir\n", {}),
-        ("FROM scratch AS dir\nFROM dir\n", {}),
+        ("FROM scratch AS dir\nRUN never\nFROM dir\n", {}),
         ("FROM scratch AS dir\nFROM scratch\n", {"target": "dir"}),
     ],
 )
-def test_a_directory_is_no_base(text: str, fields: dict[str, str]) -> None:
-    with pytest.raises(Unsupported, match="FROM a directory"):
-        plan(text, build_contexts=(NamedContext("dir", "local", "/dir"),), **fields)
+def test_a_directory_as_a_base(text: str, fields: dict[str, str]) -> None:
+    found = plan(text, build_contexts=(NamedContext("dir", "local", "/dir"),), **fields)
+    assert last(found).op == CopyOp((".",), "/", None, None, keep_owner=False)
+    assert last(found).title == "FROM dir"
+    assert found.layers == (found.target,)
+    ((entry, node),) = found.history
+    assert (entry.created_by, entry.comment, entry.empty_layer) == ("", "buildkit.exporter.image.v0", False)
+    assert node == found.target
+    assert found.config.env == (ENV_PATH,)
+
+
+def test_steps_on_a_directory() -> None:
+    found = plan("FROM dir\nRUN x\n", build_contexts=(NamedContext("dir", "remote", "https://h/x.tar"),))
+    assert titles(found) == ["FROM scratch", "load build context dir", "FROM dir", "RUN x"]
+    assert [node.position for node in found.nodes.values()] == [0, 0, 1, 2]
+    copied = [node.op for node in found.nodes.values() if isinstance(node.op, CopyOp)]
+    assert [op.keep_owner for op in copied] == [True]
 
 
 def test_scratch_cannot_be_replaced() -> None:
