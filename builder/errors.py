@@ -28,13 +28,23 @@ class Span(NamedTuple):
 
 
 class BuildError(PybuildError):
-    """A PybuildError with the place in a Dockerfile it is about, if there is one."""
+    """A PybuildError with the place in a Dockerfile it is about, if there is one.
+
+    ``about`` is the word that is meant, as it is written there, when the span is that of a whole instruction.
+    """
 
     def __init__(
-        self, message: str, *, span: Span | None = None, hint: str | None = None, code: str | None = None
+        self,
+        message: str,
+        *,
+        span: Span | None = None,
+        hint: str | None = None,
+        code: str | None = None,
+        about: str = "",
     ) -> None:
         super().__init__(message, hint=hint, code=code)
         self.span = span
+        self.about = about
 
 
 class ParseError(BuildError):

@@ -21,8 +21,10 @@ def describe(error: PybuildError, session: Session) -> str:
     if isinstance(error, StepFailed) and error.tail:
         parts += [_RULE, *_tail(error.tail), _RULE]
     span = error.span if isinstance(error, BuildError) else None
-    if span is not None:
-        parts += [f"{clean(span.path)}:{span.first_line}", *excerpt(session.sources.get(span.path), span)]
+    if isinstance(error, BuildError) and span is not None:
+        source = session.sources.get(span.path)
+        span = narrowed(source, span, error.about)
+        parts += [f"{clean(span.path)}:{span.first_line}", *excerpt(source, span)]
     parts.append(f"error: {_block(error.message)}")
     if isinstance(error, StepFailed) and error.exit_code is not None and str(error.exit_code) not in error.message:
         parts.append(f"exit code: {error.exit_code}")
@@ -42,6 +44,18 @@ def as_fields(error: PybuildError) -> dict[str, Any]:
         fields["exit_code"] = error.exit_code
         fields["tail"] = error.tail.decode("utf-8", "replace")
     return fields
+
+
+def narrowed(source: bytes | None, span: Span, about: str) -> Span:
+    """The place of ``about`` among the lines of ``span``; ``span`` itself when it is not written there in one piece."""
+    if source is None or not about or span.width:
+        return span
+    lines = source.decode("utf-8", "replace").split("\n")
+    for number in range(span.first_line, min(span.last_line, len(lines)) + 1):
+        column = lines[number - 1].find(about)
+        if column >= 0:
+            return Span(span.path, number, number, column, len(about))
+    return span
 
 
 def excerpt(source: bytes | None, span: Span) -> list[str]:

@@ -40,4 +40,4 @@ class Expander(NamedTuple):
 
     def _failed(self, text: str, error: WordError) -> PlanError:
         shown = text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
-        return PlanError(f'failed to process "{shown}": {error}', span=self.span, hint=error.hint)
+        return PlanError(f'failed to process "{shown}": {error}', span=self.span, hint=error.hint, about=text)

@@ -161,7 +161,10 @@ def _healthcheck(instruction: HealthcheckInstruction) -> Healthcheck:
 def _signal(signal: str, instruction: StopSignal) -> str:
     if not is_signal(signal):
         raise PlanError(
-            f"invalid signal: {signal}", span=instruction.span, hint="give a name like SIGTERM, or a number above 0"
+            f"invalid signal: {signal}",
+            span=instruction.span,
+            hint="give a name like SIGTERM, or a number above 0",
+            about=instruction.signal,
         )
     return signal
 
@@ -175,7 +178,11 @@ def _ports(state: StageState, instruction: Expose, scope: Scope) -> tuple[str, .
             scope.warn(
                 f"EXPOSE {word}: only the container's port counts, mappings are for docker run", instruction.span
             )
-    try:
-        return parse_ports(words)
-    except ValueError as error:
-        raise PlanError(str(error), span=instruction.span, hint="ports look like 80, 53/udp or 8000-8010") from error
+    found: list[str] = []
+    for word in words:
+        try:
+            found += parse_ports([word])
+        except ValueError as error:
+            hint = "ports look like 80, 53/udp or 8000-8010"
+            raise PlanError(str(error), span=instruction.span, hint=hint, about=word) from error
+    return tuple(found)

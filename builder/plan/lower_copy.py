@@ -115,7 +115,9 @@ def _patterns(instruction: Copy | Add) -> tuple[str, ...]:
     try:
         parse_patterns(instruction.exclude)
     except PatternError as error:
-        raise PlanError(f"--exclude: {error.message}", span=instruction.span, hint=error.hint) from error
+        raise PlanError(
+            f"--exclude: {error.message}", span=instruction.span, hint=error.hint, about="--exclude"
+        ) from error
     return instruction.exclude
 
 
@@ -129,4 +131,5 @@ def _check_mode(instruction: Copy | Add, chmod: str | None) -> None:
             f"invalid chmod parameter: '{chmod}'. {error}",
             span=instruction.span,
             hint="write --chmod=0755 or --chmod=u=rwX,go=rX",
+            about=f"--chmod={instruction.chmod}",
         ) from error

@@ -186,7 +186,7 @@ def _missing(word: str, path: bytes, tree: Tree, span: Span | None) -> PlanError
     there = tree.lookup(path)
     if there is not None and there.kind is Kind.SYMLINK:
         target = (there.link or b"").decode(errors="backslashreplace")
-        return PlanError(f"{word}: is a link to {target}, which is not there", span=span, hint=_LINK_HINT)
+        return PlanError(f"{word}: is a link to {target}, which is not there", span=span, hint=_LINK_HINT, about=word)
     if isinstance(tree, Context):
         pattern = tree.why_missing(path)
         if pattern is not None:
@@ -194,9 +194,12 @@ def _missing(word: str, path: bytes, tree: Tree, span: Span | None) -> PlanError
                 f"{word}: not found: it is left out of the build context",
                 span=span,
                 hint=f"the ignore file's pattern {pattern!r} leaves it out; add !{word.lstrip('./')} below it",
+                about=word,
             )
-        return PlanError(f"{word}: not found in the build context", span=span, hint=_CONTEXT_HINT)
-    return PlanError(f"{word}: not found", span=span, hint="paths are looked up from the root of the source")
+        return PlanError(f"{word}: not found in the build context", span=span, hint=_CONTEXT_HINT, about=word)
+    return PlanError(
+        f"{word}: not found", span=span, hint="paths are looked up from the root of the source", about=word
+    )
 
 
 _LINK_HINT = "links of a source are followed inside of it only; an absolute one starts at its root"

@@ -52,7 +52,10 @@ class ImageRef(NamedTuple):
             return str(Reference.parse(self.name).tagged())
         except PybuildError as error:
             raise PlanError(
-                f'failed to parse stage name "{self.name}": {error}', span=self.span, hint=error.hint or _IMAGE_HINT
+                f'failed to parse stage name "{self.name}": {error}',
+                span=self.span,
+                hint=error.hint or _IMAGE_HINT,
+                about=self.name,
             ) from error
 
     @property
@@ -100,6 +103,7 @@ def survey(dockerfile: Dockerfile, request: BuildRequest) -> Survey:
                 f"base name ({stage.base.image}) should not be blank",
                 span=stage.base.span,
                 hint="FROM sees only ARGs above the first FROM: give one there a default, or set it with --build-arg",
+                about=stage.base.image,
             )
         platform = _stage_platform(stage, expander) or request.platform
         label = "" if len(dockerfile.stages) == 1 else stage.name or f"stage-{stage.number}"
@@ -133,7 +137,7 @@ def copy_source(found: Survey, number: int, copy: Copy) -> Ref:
     if name.lstrip("+-").isdecimal():
         if not 0 <= int(name) < len(found.frames):
             hint = f"stages are counted from 0; this is stage {number} of {len(found.frames)}"
-            raise PlanError(f"invalid stage index {int(name)}", span=copy.span, hint=hint)
+            raise PlanError(f"invalid stage index {int(name)}", span=copy.span, hint=hint, about=f"--from={name}")
         return StageRef(int(name))
     return _named(found, name, copy.span)
 
@@ -227,12 +231,16 @@ def _stage_platform(stage: Stage, expander: Expander) -> Platform | None:
             f"empty platform value from expression {text}",
             span=stage.base.span,
             hint="FROM sees only ARGs above the first FROM and the automatic ones, like TARGETPLATFORM",
+            about=f"--platform={text}",
         )
     try:
         return Platform.parse(value)
     except ValueError as error:
         raise PlanError(
-            f"failed to parse platform {text}: {error}", span=stage.base.span, hint="write linux/amd64, or linux/arm/v7"
+            f"failed to parse platform {text}: {error}",
+            span=stage.base.span,
+            hint="write linux/amd64, or linux/arm/v7",
+            about=f"--platform={text}",
         ) from error
 
 
