@@ -6,6 +6,7 @@ may do as well.
 """
 
 import os
+import stat
 
 from builder.sandbox import kernel, stubs
 from builder.sandbox.job import Job, JobMount
@@ -33,6 +34,7 @@ def attach(job: Job, opened: list[int], made: list[stubs.Stub]) -> None:
     """Mounts them, in order; the process's root directory is the step's. Raises OSError."""
     for wanted, descriptor in zip(job.mounts, opened, strict=True):
         target, directory = wanted[1], wanted[2]
+        mode = _mode(target) if wanted[0] == "tmpfs" and not wanted[3] else None
         place = stubs.make(target, directory=directory, made=made)
         if os.path.isdir(place) != directory:
             kinds = (b"a directory", b"a file") if directory else (b"a file", b"a directory")
@@ -40,6 +42,14 @@ def attach(job: Job, opened: list[int], made: list[stubs.Stub]) -> None:
             raise NotADirectoryError(20, text.decode(errors="replace"))
         kernel.attach(descriptor, place)
         os.close(descriptor)
+        if mode is not None:
+            os.chmod(place, mode)
+
+
+def _mode(target: bytes) -> int | None:
+    """Of the directory that is there already: a tmpfs takes it over, as runc's do."""
+    place = os.path.realpath(target)
+    return stat.S_IMODE(os.stat(place).st_mode) if os.path.isdir(place) else None
 
 
 def _opened(wanted: JobMount) -> int:
