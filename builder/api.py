@@ -100,10 +100,13 @@ class _Bench(NamedTuple):
         secret = Secrets(self.request.grants.secrets).get
         if registries is None:
             return Remote(self.store, environ=environ, secret=secret)
-        return Remote(self.store, registries.session, registries.cancelled, environ, secret)
+        return Remote(self.store, registries.session, registries.cancelled, environ, secret, self.fetching)
 
     def phase(self, name: str, start: bool) -> None:
         self.emit(Phase(self.clock(), None, name, start))
+
+    def fetching(self, what: str, start: bool) -> None:
+        self.emit(Phase(self.clock(), None, "fetch", start, what))
 
 
 class _Prepared(NamedTuple):

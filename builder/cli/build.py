@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -105,7 +105,7 @@ def make_request(session: Session, given: Mapping[str, Any], host: Host) -> Buil
     _check_no_command(given["path"], host.cwd)
     grants = _grants(given, host)
     staging = click.get_current_context().with_resource(
-        Staging(store_root(given["root"], host), session.connector(host.environ), host.environ, grants)
+        Staging(store_root(given["root"], host), session.connector(host.environ), host.environ, grants, _tell(given))
     )
     keep = any(text in _KEEP_GIT_DIR for text in given["build_arg"])
     files = read_files(Inputs(given["path"], given["file"], given["ignorefile"], host.cwd, keep), staging)
@@ -113,6 +113,17 @@ def make_request(session: Session, given: Mapping[str, Any], host: Host) -> Buil
     request = from_flags(flags, files, host._replace(docker_config=docker_config(host.environ)))
     check_contexts(request)
     return replace(request, grants=grants)
+
+
+def _tell(given: Mapping[str, Any]) -> Callable[[str, bool], None]:
+    """Says what is fetched before there is a build, in the words of plain progress; not where programs read."""
+    silent = given.get("quiet") or given.get("as_json") or given.get("progress") in {"json", "quiet"}
+
+    def tell(what: str, start: bool) -> None:
+        if start and not silent:
+            click.echo(f"#0 fetching {what}", err=True)
+
+    return tell
 
 
 def _grants(given: Mapping[str, Any], host: Host) -> Grants:

@@ -36,9 +36,11 @@ class Staging:
         connect: "Callable[[], Session] | None" = None,
         environ: Environ = NOTHING,
         grants: Grants = NO_GRANTS,
+        tell: Callable[[str, bool], None] = lambda what, start: None,
     ) -> None:
         self._root = root
         self._grants = grants
+        self._tell = tell
         self._connect = connect
         self._environ = environ
         self._store: Store | None = None
@@ -62,7 +64,7 @@ class Staging:
         from builder.solve.secrets import Secrets
 
         session = self._open if self._connect is not None else None
-        return Remote(self.store, session, Event(), self._environ, Secrets(self._grants.secrets).get)
+        return Remote(self.store, session, Event(), self._environ, Secrets(self._grants.secrets).get, self._tell)
 
     def _open(self) -> "Session":
         if self._session is None:

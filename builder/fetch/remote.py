@@ -3,7 +3,8 @@
 Also what every kind of fetching works with. Neither git nor HTTP is touched before something is asked for.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, NamedTuple
@@ -30,6 +31,16 @@ class Remote(NamedTuple):
     cancelled: Event = Event()  # never set: a default for callers who do not cancel
     environ: Mapping[str, str] = {}
     secret: Callable[[str], bytes | None] = lambda _: None
+    tell: Callable[[str, bool], None] = lambda what, start: None
+    """Told of what is fetched before there are steps: that it begins, and that it has ended."""
+
+    @contextmanager
+    def telling(self, what: str) -> Iterator[None]:
+        from registry.errors import redact
+
+        self.tell(redact(what), True)
+        yield
+        self.tell(redact(what), False)
 
     def http(self) -> "Http":
         from builder.fetch.http import Http
@@ -63,9 +74,10 @@ def fetch_context(text: str, remote: Remote, *, keep_git_dir: bool = False, file
     """``text`` as ``is_remote`` knows it. ``file``: the name of the only file, where it is one. Raises PybuildError."""
     directory = remote.store.temporary("context")
     source = parse_git_url(text, shorthand=True)
-    if source is not None:
-        return Fetched(_check_out(source, remote, directory, keep_git_dir=keep_git_dir))
-    return _from_http(text, remote, directory, file)
+    with remote.telling(text):
+        if source is not None:
+            return Fetched(_check_out(source, remote, directory, keep_git_dir=keep_git_dir))
+        return _from_http(text, remote, directory, file)
 
 
 def _check_out(source: GitSource, remote: Remote, directory: str, *, keep_git_dir: bool) -> str:

@@ -49,13 +49,15 @@ def _unresolved(node: Node) -> tuple[RemoteSource, ...]:
 def _resolved(source: RemoteSource, node: Node, remote: "Remote") -> RemoteSource:
     try:
         if isinstance(source, WebFile):
-            file = remote.http().fetch(source.url)
+            with remote.telling(source.url):
+                file = remote.http().fetch(source.url)
             return source._replace(digest=str(file.digest), mtime=file.mtime)
         from builder.fetch.giturl import parse_git_url
 
         asked = parse_git_url(source.address)
         assert asked is not None
-        commit = remote.git().resolve(asked._replace(checksum=source.checksum))
+        with remote.telling(source.remote):
+            commit = remote.git().resolve(asked._replace(checksum=source.checksum))
         return source._replace(commit=commit.id, ref=commit.ref)
     except PybuildError as error:
         raise PlanError(error.message, span=node.span, hint=error.hint, code=error.code) from error

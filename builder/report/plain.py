@@ -21,6 +21,8 @@ from builder.events import (
 from builder.report.timeline import Timeline, clean, seconds_text
 
 PATIENCE = 1.0
+_EARLY = {"pull": ("pulling", "pulled"), "fetch": ("fetching", "fetched")}
+"""Phases that are told of before there are steps."""
 _PHASES = {"output": "exporting", "push": "pushing"}
 """Phases outside of steps that are shown as steps of their own."""
 
@@ -55,7 +57,7 @@ class Plain:
         self._names: dict[int, str] = {}
         """Of blocks that aren't steps."""
         self._began: dict[int, float] = {}
-        self._began_pull: dict[str, float] = {}
+        self._began_early: dict[str, float] = {}
         self._fetching: set[tuple[int, str]] = set()
         self._owner: int | None = None
         self._wrote = False
@@ -134,14 +136,15 @@ class Plain:
         self._wrote = True
         self._write(text)
 
-    def _pull(self, event: Phase) -> None:
+    def _early(self, event: Phase) -> None:
         """Comes before the steps are known, and so before they have numbers; 0 is none of theirs."""
+        doing, done = _EARLY[event.name]
         if event.start:
-            self._began_pull[event.detail] = event.at
-            self._text(f"#0 pulling {clean(event.detail)}\n")
+            self._began_early[event.detail] = event.at
+            self._text(f"#0 {doing} {clean(event.detail)}\n")
         else:
-            seconds = event.at - self._began_pull.pop(event.detail, event.at)
-            self._text(f"#0 pulled {clean(event.detail)} in {seconds_text(seconds)}\n")
+            seconds = event.at - self._began_early.pop(event.detail, event.at)
+            self._text(f"#0 {done} {clean(event.detail)} in {seconds_text(seconds)}\n")
 
     def _transfer(self, event: Transfer) -> None:
         """What a step waits for; what is moved outside of steps has lines of its own."""
@@ -156,8 +159,8 @@ class Plain:
             self._say(event.step, event.at, [f"fetched {clean(event.what)}"])
 
     def _phase(self, event: Phase) -> None:
-        if event.name == "pull":
-            self._pull(event)
+        if event.step is None and event.name in _EARLY:
+            self._early(event)
             return
         verb = _PHASES.get(event.name, event.name if self._debug else None)
         if verb is None or (event.step is not None and not self._debug):

@@ -262,3 +262,14 @@ def test_mounts_of_fetched_contexts(bench: Bench, tmp_path: Path, server: Web) -
     built = piped(bench, data, *flags)
     assert built.code == 0, built.stderr
     assert piped(bench, data, *flags).executed() == set()
+
+
+def test_progress_says_what_is_fetched(bench: Bench, tmp_path: Path, server: Web) -> None:
+    """Without what an address may hold that is secret."""
+    server.pages["/f"] = Page(b"data")
+    place = server.url("/f").replace("//", "//user:pass@") + "?token=t"
+    server.pages["/D"] = Page(f"FROM scratch\nADD {place} /\n".encode())
+    command = bench.command("build", "--progress=plain", server.url("/D"))
+    done = subprocess.run(command, check=True, capture_output=True, env=bench.environment(), cwd=REPOSITORY, text=True)
+    assert f"#0 fetching {server.url('/D')}\n" in done.stderr
+    assert f"#0 fetching {server.url('/f')}\n#0 fetched {server.url('/f')} in " in done.stderr
