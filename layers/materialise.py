@@ -78,6 +78,7 @@ class Materialiser:
         snapshot nor blob is here any more."""
         from layers.indexing import Indexer, lasting
         from layers.tarfmt import read_tar
+        from layers.threads import ReadAhead
         from layers.unpack import unpack
 
         context = self._context
@@ -85,15 +86,16 @@ class Materialiser:
         temporary, index = context.lease.temporary("snapshot"), context.lease.temporary("index")
         make_root(temporary)
         try:
-            with open_blob(context, record, listener) as stream:
+            # Decompression and hashing run beside the making of files.
+            with open_blob(context, record, listener) as stream, ReadAhead(stream.read) as ahead:
                 if record.indexed:
-                    unpack(read_tar(stream.read), temporary, below=below, stand_ins=True)
+                    unpack(read_tar(ahead.read), temporary, below=below, stand_ins=True)
                 else:
                     with Indexer(index, lambda: below) as indexer:
-                        entries = lasting(read_tar(stream.read))
+                        entries = lasting(read_tar(ahead.read))
                         unpack(entries, temporary, below=below, seen=indexer.add, stand_ins=True)
                         indexer.finish()
-                stream.drain()
+                ahead.drain()
             with context.placing():
                 now = context.layers.get(record.id)
                 if now is not None and not now.snapshot:

@@ -1,13 +1,16 @@
-"""The two shapes of threads that bytes go through: a bounded queue to one consumer, and a map that keeps the order.
+"""The shapes of threads that bytes go through: a bounded queue to one consumer or from one producer, and a map that
+keeps the order.
 
 What runs in them are hashes, compressors and system calls, which let go of the interpreter's lock for large buffers.
 """
 
+import contextlib
 import os
 import queue
 import threading
 from collections import deque
 from collections.abc import Callable
+from typing import Self
 
 Data = bytes | memoryview
 
@@ -55,6 +58,73 @@ class Pipe:
                     self._consume(data)
                 except BaseException as error:
                     self._error = error
+
+
+class ReadAhead:
+    """``read`` of another source, called by a thread that is at most ``depth`` pieces of ``size`` bytes ahead.
+
+    What the source raises is raised by the read that would have got those bytes. Whoever made one ends it with
+    ``close``, after which the source is not read any more. Context manager.
+    """
+
+    def __init__(self, read: Callable[[int], bytes], *, size: int = 1 << 20, depth: int = 8) -> None:
+        self._source = read
+        self._size = size
+        self._queue: queue.Queue[bytes | BaseException] = queue.Queue(depth)
+        self._piece = b""
+        self._at = 0
+        self._ended = False
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="pybuild-ahead", daemon=True)
+        self._thread.start()
+
+    def read(self, size: int) -> bytes:
+        """At most ``size`` bytes; b"" at the end."""
+        if self._at >= len(self._piece) and not self._next():
+            return b""
+        start, self._at = self._at, self._at + size
+        if start == 0 and size >= len(self._piece):
+            return self._piece
+        return self._piece[start : self._at]
+
+    def drain(self) -> None:
+        """Reads what is left: the source has then been read to its end."""
+        while self._next():
+            pass
+
+    def close(self) -> None:
+        self._closing = True
+        while self._thread.is_alive():
+            # The thread may wait for room; what it brings is not wanted any more.
+            with contextlib.suppress(queue.Empty):
+                self._queue.get_nowait()
+            self._thread.join(0.001)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _next(self) -> bool:
+        if self._ended:
+            return False
+        found = self._queue.get()
+        if isinstance(found, BaseException):
+            self._ended = True
+            raise found
+        self._piece, self._at, self._ended = found, 0, not found
+        return not self._ended
+
+    def _run(self) -> None:
+        piece = None
+        while piece != b"" and not self._closing:
+            try:
+                piece = self._source(self._size)
+            except BaseException as error:
+                self._queue.put(error)
+                return
+            self._queue.put(piece)
 
 
 class _Task:
