@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from layers.blobs import CHUNK
+from layers.content import show
 from layers.entry import BytesSource, Entry, FileSource, Kind, StreamSource, parents, sort_key
 from layers.errors import SourceChanged, UnsafeArchive
 from layers.index import KEPT, MAX_KEPT, Index, IndexFile, encode_record
@@ -184,7 +185,7 @@ class Replay:
 
     def _make_parents(self, path: bytes) -> bytes:
         """Gives every directory above ``path`` an entry, links followed; returns where it is, with a slash."""
-        real = resolve(self, path.rpartition(b"/")[0])
+        real = self._resolved(path.rpartition(b"/")[0])
         for above in (*parents(real), real) if real else ():
             if above not in self._entries or self._entries[above][0].kind is not Kind.DIRECTORY:
                 known = self.lookup(above)
@@ -194,11 +195,17 @@ class Replay:
                 self.put(made._replace(path=above), None)
         return real + b"/" if real else b""
 
+    def _resolved(self, directory: bytes) -> bytes:
+        try:
+            return resolve(self, directory)
+        except OSError as error:
+            raise UnsafeArchive(f"{show(directory)} goes through a loop of links") from error
+
     def _follow(self, entry: Entry) -> tuple[Entry, bytes | None]:
         """A HARDLINK as the file it names."""
         link = entry.link or b""
         directory, _, name = link.rpartition(b"/")
-        target = self.lookup(b"/".join(filter(None, (resolve(self, directory), name))))
+        target = self.lookup(b"/".join(filter(None, (self._resolved(directory), name))))
         if target is None or target.kind is not Kind.FILE:
             return entry, None
         return target._replace(path=entry.path), self.sha256(target)

@@ -511,3 +511,11 @@ def test_looking_up_imports_little(open_store: Callable[[], Store]) -> None:
         [sys.executable, "-c", LOOK_UP, store.root], check=True, capture_output=True, text=True, cwd=REPOSITORY
     )
     assert out.stdout == "1 []\n"
+
+
+def test_a_loop_of_links_is_unsafe_for_the_index_too(store: Store) -> None:
+    data = any_tar([("b", tarfile.SYMTYPE), ("b/a", tarfile.REGTYPE)])
+    layer = store.import_layer(diff(data), put(store, data), ())
+    for contents in (False, True):
+        with pytest.raises(UnsafeArchive, match="loop of links"):
+            store.tree((layer,), contents=contents)
