@@ -271,6 +271,7 @@ def _host_files(request: BuildRequest) -> "HostFiles":
     from builder.sandbox.seccomp import default_filter
     from builder.sandbox.spec import DEFAULT_CAPABILITIES
     from builder.solve.run import HostFiles
+    from layers.processids import current
 
     try:
         with open(RESOLV_CONF, "rb") as file:  # noqa: PTH123
@@ -278,7 +279,7 @@ def _host_files(request: BuildRequest) -> "HostFiles":
     except FileNotFoundError:
         resolv_conf = b""
     program = default_filter(os.uname().machine, DEFAULT_CAPABILITIES) if request.seccomp else None
-    return HostFiles(resolv_conf, program)
+    return HostFiles(resolv_conf, program, current())
 
 
 def _finish(bench: _Bench, plan: Plan, results: Mapping[NodeId, StepResult], exporter: Exporter) -> BuildResult:

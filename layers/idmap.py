@@ -1,9 +1,8 @@
-"""Which user and group ids this process can give to files: all of them, or those of its user namespace.
+"""Which user and group ids files can have: all of them, or those of a user namespace. Pure.
 
 Ids of an image are ids inside the namespace, so nothing is ever translated here. Source: user_namespaces(7).
 """
 
-import functools
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -60,10 +59,3 @@ def has_id(rows: Iterable[Row], number: int) -> bool:
 
 def _count(rows: Iterable[Row]) -> int:
     return sum(count for _, _, count in rows)
-
-
-@functools.cache
-def current() -> IdMap:
-    """That of this process. Asked for the first time after it has entered the namespace it works in."""
-    with open("/proc/self/uid_map", encoding="ascii") as uids, open("/proc/self/gid_map", encoding="ascii") as gids:
-        return IdMap(parse(uids.read()), parse(gids.read()))

@@ -14,7 +14,7 @@ import stat
 
 from layers.entry import Entry, Kind
 from layers.errors import StoreError
-from layers.idmap import current
+from layers.processids import current
 
 PREFIX = b"user.pybuild."
 _TEXT = PREFIX.decode()

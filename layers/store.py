@@ -30,8 +30,8 @@ from layers.digest import CacheKey, DiffId, Digest, LayerId, Rootfs
 from layers.errors import NotInStore
 from layers.filedigests import FileDigests
 from layers.idmap import SETTING as IDS_SETTING
-from layers.idmap import current
 from layers.leases import Gate, Lease, sweep
+from layers.processids import current
 from layers.pullrecords import Origin, PullTable
 from layers.records import LayerRecords, Packing
 from layers.schema import Database

@@ -9,8 +9,9 @@ import os
 
 from layers.errors import StoreBusy, StoreError
 from layers.gc import Collector
-from layers.idmap import SETTING, current, parse_text
+from layers.idmap import SETTING, parse_text
 from layers.leases import held
+from layers.processids import current
 from layers.storecontext import StoreContext
 
 

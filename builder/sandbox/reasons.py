@@ -7,6 +7,9 @@ import errno
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from builder.sandbox.spec import Identity
+from layers.idmap import IdMap
+
 CLONE_SWITCH = "kernel.unprivileged_userns_clone"
 """Debian's and Arch's own switch; other kernels have none."""
 LIMIT = "user.max_user_namespaces"
@@ -74,3 +77,36 @@ def single_id(name: str, *, range_missing: bool, first_free: int, failure: str |
         mend = f"install newuidmap and newgidmap, setuid root ({PACKAGES})"
     cost = "files can only belong to root in a RUN, which cannot change to another user or owner (apt-get wants to)"
     return Reason(f"building with a single user id: {why}. So {cost}", mend)
+
+
+SINGLE = "this build has a single user id, so no command can change users or owners"
+_MORE = "give the user subordinate ids (pybuild doctor shows the command), or build as root"
+
+
+def missing_id(identity: Identity, ids: IdMap) -> Reason | None:
+    """Why a command cannot run as somebody: a user or group that the user namespace does not have."""
+    if ids.has(identity.uid, identity.gid):
+        return None
+    if ids.single:
+        return Reason(f"{identity.uid}:{identity.gid} cannot run a command: {SINGLE}", _MORE)
+    what = f"{identity.uid}:{identity.gid} is beyond the ids that this build has"
+    return Reason(what, "widen the user's ranges in /etc/subuid and /etc/subgid, or build as root")
+
+
+def failed_command(ids: IdMap) -> str | None:
+    """What may be behind any failure of a command."""
+    if not ids.single:
+        return None
+    return f"{SINGLE}: if it wanted to, {_MORE}; apt-get can do with -o APT::Sandbox::User=root"
+
+
+def failed_start(error: str) -> str | None:
+    """What mends it when the kernel refuses a command its surroundings; None for what is the command's own fault."""
+    if error.startswith("mount proc"):
+        return (
+            "a container hides parts of /proc, so that none can be mounted: run it with --privileged, or with"
+            " --security-opt systempaths=unconfined"
+        )
+    if error.startswith(("mount ", "unshare", "the sandbox")):
+        return "pybuild doctor says what this host lacks"
+    return None

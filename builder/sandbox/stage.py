@@ -7,6 +7,7 @@ A tmpfs over the helper's /sys (nothing a build needs can lie below /sys) holds:
     dev     where a step mounts the tmpfs that becomes its /dev
     empty   an empty, read-only directory: it masks directories and is the lower of a root without layers
     sys     what a step sees as /sys, cgroups and masks included
+    group   cgroup v2, where the host has that alone
 
 With the host's network a step's /sys is the helper's: sysfs belongs to the network namespace. In a user namespace it
 cannot be mounted anew for that reason; then it is the host's /sys with all that is mounted below it, made read-only.
@@ -37,7 +38,9 @@ from builder.sandbox.kernel import (
 )
 
 STAGE = b"/sys"
-ROOT, FILES, DEV, EMPTY, SYS = (b"sys/" + name for name in (b"root", b"files", b"dev", b"empty", b"sys"))
+ROOT, FILES, DEV, EMPTY, SYS, GROUP = (
+    b"sys/" + name for name in (b"root", b"files", b"dev", b"empty", b"sys", b"group")
+)
 """Relative to the helper's root, which is the current directory of the helper, and of a step that sets itself up."""
 
 SAFE = MS_NOSUID | MS_NODEV | MS_NOEXEC
@@ -142,13 +145,12 @@ def prepare() -> Surroundings:
     controllers = [] if unified else _controllers(mountinfo)
     outer = copy_mounts(STAGE)
     mount(b"tmpfs", STAGE, b"tmpfs", SAFE, b"mode=755,size=64k")
-    for directory in (ROOT, FILES, DEV, EMPTY, SYS):
+    for directory in (ROOT, FILES, DEV, EMPTY, SYS, GROUP):
         os.mkdir(directory, 0o755)
     mount(b"tmpfs", EMPTY, b"tmpfs", SAFE | MS_RDONLY, b"mode=755,size=4k")
     _mount_sys(outer)
     if unified:
-        with suppress(PermissionError):  # what was mounted there is read-only as well
-            mount(b"cgroup2", SYS + CGROUPS, b"cgroup2", SAFE | MS_RDONLY)
+        _mount_unified()
     elif controllers:
         _mount_controllers(controllers)
     for path in MASKED:
@@ -165,6 +167,13 @@ def _mount_sys(outer: int) -> None:
         attach(outer, SYS)
     finally:
         os.close(outer)
+
+
+def _mount_unified() -> None:
+    """Seen from this process's own group. It cannot be mounted where it is mounted already, only be bound there."""
+    with suppress(PermissionError):  # what was mounted there is read-only as well
+        mount(b"cgroup2", GROUP, b"cgroup2", SAFE | MS_RDONLY)
+        bind(GROUP, SYS + CGROUPS, SAFE | MS_RDONLY)
 
 
 def _controllers(mountinfo: bytes) -> list[Controller]:

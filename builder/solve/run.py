@@ -5,12 +5,14 @@ from typing import NamedTuple
 
 from builder.errors import Span, StepFailed
 from builder.plan.graph import RunOp
+from builder.sandbox import reasons
 from builder.sandbox.capabilities import ALL
 from builder.sandbox.hosts import network_files
 from builder.sandbox.spec import DEFAULT_CAPABILITIES, FileMount, OverlayRoot, Runner, SandboxSpec
 from builder.sandbox.users import UserError, identify
 from builder.solve.mounts import NOTHING, Mounted
 from layers.digest import LayerId
+from layers.idmap import WHOLE, IdMap
 from layers.tree import Tree, read_file, resolve
 from layers.workspace import Workspace
 
@@ -24,10 +26,12 @@ MAX_ACCOUNTS = 10 << 20
 
 
 class HostFiles(NamedTuple):
-    """What the host gives to every RUN: the text of its resolv.conf, and the seccomp filter (None: asked for none)."""
+    """What the host gives to every RUN: the text of its resolv.conf, the seccomp filter (None: asked for none), and the
+    ids of the user namespace."""
 
     resolv_conf: bytes
     seccomp: bytes | None
+    ids: IdMap = WHOLE
 
 
 class Tail:
@@ -123,13 +127,19 @@ def run_step(op: RunOp, span: Span | None, workspace: Workspace, tree: Tree, aro
             ) from error
         except ValueError as error:
             raise StepFailed(f"USER of this step: {error}", span=span, hint="give numbers: USER 1000:1000") from error
+        missing = reasons.missing_id(spec.identity, around.host.ids)
+        if missing is not None:
+            raise StepFailed(f"USER of this step: {missing.message}", span=span, hint=missing.hint)
         outcome = around.runner.run(spec, collect)
         if outcome.error is not None:
+            hint = reasons.failed_start(outcome.error) or _START
             raise StepFailed(
-                f'process "{command_text(op)}" could not be started: {outcome.error}', span=span, hint=_START
+                f'process "{command_text(op)}" could not be started: {outcome.error}', span=span, hint=hint
             )
         if outcome.exit_code != 0:
-            raise failure(op, span, outcome.exit_code, outcome.signal, tail.value())
+            failed = failure(op, span, outcome.exit_code, outcome.signal, tail.value())
+            failed.hint = failed.hint or reasons.failed_command(around.host.ids)
+            raise failed
         return workspace.commit()
     except BaseException:
         workspace.discard()

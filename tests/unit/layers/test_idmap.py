@@ -1,4 +1,5 @@
-from layers.idmap import WHOLE, IdMap, current, parse, parse_text
+from layers.idmap import WHOLE, IdMap, parse, parse_text
+from layers.processids import current
 
 SUBORDINATE = parse("         0       1000          1\n         1     100000      65536\n")
 ONE = parse("0 1000 1\n")
