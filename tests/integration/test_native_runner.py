@@ -388,7 +388,7 @@ def test_without_the_privilege_it_says_so(box: Box, missing: str) -> None:
     drop = ",".join(f"-{name.removeprefix('cap_')}" for name in missing.split(","))
     command = ["setpriv", f"--bounding-set={drop}", sys.executable, "-c", script, str(box.new_layer())]
     found = subprocess.run(command, check=True, capture_output=True, text=True, cwd=REPOSITORY)
-    assert found.stdout == "the sandbox cannot be set up: open_tree: Operation not permitted"
+    assert found.stdout == "the sandbox cannot be set up: unshare: Operation not permitted"
     assert found.stderr == ""
 
 

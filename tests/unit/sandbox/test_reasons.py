@@ -2,7 +2,18 @@ import errno
 
 import pytest
 
-from builder.sandbox.reasons import APPARMOR_SWITCH, CLONE_SWITCH, LIMIT, no_namespace, single_id
+from builder.sandbox.reasons import (
+    APPARMOR_SWITCH,
+    CLONE_SWITCH,
+    LIMIT,
+    failed_command,
+    failed_start,
+    missing_id,
+    no_namespace,
+    single_id,
+)
+from builder.sandbox.spec import Identity
+from layers.idmap import WHOLE, IdMap
 
 PLENTY = {LIMIT: "28633"}
 
@@ -38,3 +49,61 @@ def test_a_missing_program_is_named_with_its_packages() -> None:
     reason = single_id("alice", range_missing=False, first_free=0, failure="newgidmap is not installed")
     assert "newgidmap is not installed" in reason.message
     assert "uidmap" in reason.hint
+
+
+ONE = IdMap(((0, 1000, 1),), ((0, 1000, 1),))
+MANY = IdMap(((0, 1000, 1), (1, 100000, 65536)), ((0, 1000, 1), (1, 100000, 65536)))
+
+
+def identity(uid: int, gid: int, *groups: int) -> Identity:
+    return Identity(uid, gid, groups, "/")
+
+
+@pytest.mark.parametrize(
+    ("ids", "who"),
+    [
+        (WHOLE, identity(4_000_000_000, 5)),
+        (MANY, identity(65536, 65536, 1, 65536)),
+        (MANY, identity(0, 0)),
+        (ONE, identity(0, 0, 0, 10)),  # groups of root are left out where there can be none
+    ],
+)
+def test_who_can_run_a_command(ids: IdMap, who: Identity) -> None:
+    assert missing_id(who, ids) is None
+
+
+@pytest.mark.parametrize(
+    ("ids", "who", "message"),
+    [
+        (ONE, identity(1000, 0), "1000:0 cannot run a command: this build has a single user id"),
+        (ONE, identity(0, 5), "0:5 cannot run a command"),
+        (MANY, identity(65537, 0), "65537:0"),
+        (MANY, identity(0, 65537), "beyond the ids"),
+        (MANY, identity(0, 0, 0, 70000), "in groups 0,70000"),
+    ],
+)
+def test_who_cannot_and_what_to_do(ids: IdMap, who: Identity, message: str) -> None:
+    reason = missing_id(who, ids)
+    assert reason is not None
+    assert message in reason.message
+    assert "subuid" in reason.hint or "subordinate" in reason.hint
+
+
+def test_a_failure_with_a_single_id_may_be_its_fault() -> None:
+    assert failed_command(MANY) is failed_command(WHOLE) is None
+    assert "single user id" in (failed_command(ONE) or "")
+
+
+@pytest.mark.parametrize(
+    ("error", "hint"),
+    [
+        ("mount proc on /proc: Operation not permitted", "systempaths=unconfined"),
+        ("mount overlay on /sys/root: Permission denied", "doctor"),
+        ("the sandbox cannot be set up: unshare: Operation not permitted", "doctor"),
+        ("/bin/sh: No such file or directory", None),
+    ],
+)
+def test_what_the_kernel_refuses_is_not_the_command_s_fault(error: str, hint: str | None) -> None:
+    found = failed_start(error)
+    assert (found is None) == (hint is None)
+    assert (hint or "") in (found or "")
