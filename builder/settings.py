@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from builder.grants import NO_GRANTS, Grants
+from builder.runflags import NO_RUN_FLAGS, RunFlags
 from layers.errors import PybuildError
 from layers.image import Platform, host_platform
 from registry.proxies import DOCKER_HOST, from_docker_config, from_environment
@@ -37,6 +38,14 @@ class OutputSpec(NamedTuple):
     """False: ``oci`` writes a layout directory."""
     names: tuple[str, ...] = ()
     """``registry``: where to push to, in full; from ``from_flags`` on never empty."""
+
+
+class Annotation(NamedTuple):
+    """``--annotation``: of the image's manifest, or (``descriptor``) of what an index says of the manifest."""
+
+    key: str
+    value: str
+    descriptor: bool = False
 
 
 class NamedContext(NamedTuple):
@@ -95,6 +104,10 @@ class BuildRequest:
     """Variables of the user that programs which fetch may see (``FETCH_ENVIRONMENT``)."""
     grants: Grants = NO_GRANTS
     """``--secret``, ``--ssh``, ``--allow`` and ``--network``."""
+    run_flags: RunFlags = NO_RUN_FLAGS
+    no_cache_filter: tuple[str, ...] = ()
+    """Names of stages whose steps are run again; in lower case."""
+    annotations: tuple[Annotation, ...] = ()
     proxies: tuple[tuple[str, str], ...] = ()
     """Proxy variables of the environment, by upper-case name: for every RUN whose build arguments say nothing else."""
 

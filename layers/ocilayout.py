@@ -37,18 +37,22 @@ class BlobSource(Protocol):
 
 
 class OutputImage(NamedTuple):
-    """One image, to be written. ``names`` are full names with a tag; ``created`` is RFC 3339 text for the index."""
+    """One image, to be written. ``names`` are full names with a tag; ``created`` is RFC 3339 text for the index, as
+    ``annotations`` are."""
 
     config: bytes
     manifest: Manifest
     platform: Platform
     names: tuple[str, ...]
     created: str
+    annotations: tuple[tuple[str, str], ...] = ()
 
     @property
     def descriptor(self) -> Descriptor:
         """The manifest's, as it stands in an index, but for a name."""
-        return replace(self.manifest.descriptor, platform=self.platform, annotations=((CREATED, self.created),))
+        return replace(
+            self.manifest.descriptor, platform=self.platform, annotations=((CREATED, self.created), *self.annotations)
+        )
 
     def named(self) -> tuple[Descriptor, ...]:
         """One descriptor per name, as containerd annotates them; one without a name when there are none."""

@@ -10,7 +10,16 @@ from typing import Any
 import click
 
 from builder.cli.completers import directories, files
-from builder.cli.flags import GRANT_FLAGS, REFUSED_SWITCHES, REFUSED_VALUES, StrictCommand, idle, plan_options, refused
+from builder.cli.flags import (
+    GRANT_FLAGS,
+    REFUSED_SWITCHES,
+    REFUSED_VALUES,
+    RUN_FLAGS,
+    StrictCommand,
+    idle,
+    plan_options,
+    refused,
+)
 from builder.cli.outputs import parse_outputs
 from builder.cli.progress import MODES, choose, renderer
 from builder.cli.session import Session, current_host, say
@@ -33,6 +42,7 @@ _WITH_MANIFEST = frozenset({"oci", "docker", "load", "registry"})
 @click.option(
     "-o", "--output", multiple=True, metavar="type=TYPE,dest=PATH", help="oci, docker, tar, local, image or registry."
 )
+@click.option("--annotation", multiple=True, metavar="[TYPE:]NAME=VALUE", help="Annotation of the image's manifest.")
 @click.option("--load", is_flag=True, help="Load the image into a Docker Engine.")
 @click.option("--push", is_flag=True, help="Push the image to the registries that its names say.")
 @click.option("--iidfile", metavar="FILE", shell_complete=files, help="Write the image id to a file.")
@@ -92,7 +102,7 @@ def make_request(session: Session, given: Mapping[str, Any], host: Host) -> Buil
     flags = Flags(
         tags=given.get("tag", ()),
         target=given["target"],
-        build_args=given["build_arg"],
+        build_args=(*_build_arg_files(given, host), *given["build_arg"]),
         labels=given["label"],
         platforms=given["platform"],
         no_cache=given["no_cache"],
@@ -112,7 +122,32 @@ def make_request(session: Session, given: Mapping[str, Any], host: Host) -> Buil
     session.sources[files.dockerfile_path] = files.dockerfile_text
     request = from_flags(flags, files, host._replace(docker_config=docker_config(host.environ)))
     check_contexts(request)
-    return replace(request, grants=grants)
+    return _with_run_flags(replace(request, grants=grants), given)
+
+
+def _build_arg_files(given: Mapping[str, Any], host: Host) -> tuple[str, ...]:
+    if not given["build_arg_file"]:
+        return ()
+    from builder.cli.runflags import read_build_arg_files
+
+    return read_build_arg_files(given["build_arg_file"], host.cwd)
+
+
+def _with_run_flags(request: BuildRequest, given: Mapping[str, Any]) -> BuildRequest:
+    stages = tuple(
+        name.strip().lower() for text in given["no_cache_filter"] for name in text.split(",") if name.strip()
+    )
+    if stages:
+        request = replace(request, no_cache_filter=tuple(dict.fromkeys(stages)))
+    annotations = given.get("annotation", ())
+    if not annotations and not any(given[name] for name in RUN_FLAGS):
+        return request
+    from builder.cli.runflags import parse_annotations, parse_run_flags
+
+    found = parse_annotations(annotations, request.platform)
+    if found and not any(output.type in _WITH_MANIFEST for output in request.outputs):
+        raise FlagError("--annotation: nothing that is asked for has a manifest", hint="add --push or -o type=oci")
+    return replace(request, run_flags=parse_run_flags(given), annotations=found)
 
 
 def _tell(given: Mapping[str, Any]) -> Callable[[str, bool], None]:

@@ -17,17 +17,12 @@ _LIMITS = "run pybuild itself under the limit, for example with systemd-run --sc
 _CHECKS = "pybuild plan says what would be built"
 
 REFUSED_VALUES = {
-    "--add-host": "write the line into /etc/hosts within the RUN that needs it",
-    "--annotation": "use --label, which goes into the image's config",
     "--cache-from": "the cache is in the store: keep --root between builds",
     "--cache-to": "the cache is in the store: keep --root between builds",
     "--cgroup-parent": _LIMITS,
-    "--no-cache-filter": "--no-cache runs every step again",
     "--policy": "there is no policy to be checked",
     "--print": _CHECKS,
     "--resource": _LIMITS,
-    "--shm-size": "shared memory is 64 MiB",
-    "--ulimit": "set it with ulimit within the RUN that needs it",
     "--memory": _LIMITS,
     "--memory-swap": _LIMITS,
     "--cpu-shares": _LIMITS,
@@ -61,6 +56,8 @@ IDLE_VALUES: dict[str, tuple[frozenset[str], str]] = {
 """Flags with the values that ask for nothing."""
 
 
+RUN_FLAGS = ("add_host", "ulimit", "shm_size")
+"""What ``cli.runflags`` reads."""
 GRANT_FLAGS = ("secret", "ssh", "network", "allow")
 """What ``cli.grants`` reads."""
 
@@ -115,6 +112,17 @@ def _attest(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) 
             raise UnsupportedFlag(f"--attest {given}", "leave it out: images have no attestations")
 
 
+_OF_RUNS = (
+    click.option("--add-host", multiple=True, metavar="NAME:ADDRESS", help="Line in /etc/hosts of RUNs."),
+    click.option("--ulimit", multiple=True, metavar="NAME=SOFT[:HARD]", help="Limit of RUNs."),
+    click.option("--shm-size", metavar="SIZE", help="Size of /dev/shm in RUNs (default: 64m)."),
+    click.option("--secret", multiple=True, metavar="id=ID[,src=FILE|,env=NAME]", help="Secret for RUN --mount."),
+    click.option("--ssh", multiple=True, metavar="default|ID[=SOCKET|KEY[,KEY]]", help="Agent for RUN --mount."),
+    click.option("--network", metavar="default|none|host", help="Network of RUNs (default: the host's)."),
+    click.option("--allow", multiple=True, metavar="RIGHT", help="network.host, security.insecure or device."),
+)
+
+
 def plan_options(function: F) -> F:
     """What decides the plan. They arrive as keyword arguments."""
     for option in reversed(
@@ -134,9 +142,23 @@ def plan_options(function: F) -> F:
             ),
             click.option("--target", shell_complete=stages, help="Stage to build (default: the last one)."),
             click.option("--build-arg", multiple=True, metavar="NAME[=VALUE]", help="Value of an ARG."),
+            click.option(
+                "--build-arg-file",
+                multiple=True,
+                metavar="FILE",
+                shell_complete=files,
+                help="Lines of NAME=VALUE; --build-arg goes before.",
+            ),
             click.option("--label", multiple=True, metavar="NAME=VALUE", help="Label of the image."),
             click.option("--platform", multiple=True, help="Platform; only this machine's own is supported."),
             click.option("--no-cache", is_flag=True, help="Run every step again."),
+            click.option(
+                "--no-cache-filter",
+                multiple=True,
+                metavar="STAGE[,STAGE]",
+                shell_complete=stages,
+                help="Run every step of these stages again.",
+            ),
             click.option(
                 "--build-context",
                 multiple=True,
@@ -149,14 +171,7 @@ def plan_options(function: F) -> F:
                 default="missing",
                 help="When registries are asked for bases (default: missing; --pull alone: always).",
             ),
-            click.option(
-                "--secret", multiple=True, metavar="id=ID[,src=FILE|,env=NAME]", help="Secret for RUN --mount."
-            ),
-            click.option(
-                "--ssh", multiple=True, metavar="default|ID[=SOCKET|KEY[,KEY]]", help="Agent for RUN --mount."
-            ),
-            click.option("--network", metavar="default|none|host", help="Network of RUNs (default: the host's)."),
-            click.option("--allow", multiple=True, metavar="RIGHT", help="network.host, security.insecure or device."),
+            *_OF_RUNS,
             click.option(
                 "--root",
                 metavar="DIRECTORY",

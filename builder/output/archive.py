@@ -17,13 +17,15 @@ def output_image(image: Finished, store: Store, compression: Compression) -> Out
     """The image with its manifest; layers without a blob are packed."""
     config = describe(image.config, media.OCI_CONFIG)
     layers = [store.blob(layer, clamp, compression) for layer, clamp in zip(image.rootfs, image.clamps, strict=True)]
+    annotations = [(given.key, given.value) for given in image.annotations if not given.descriptor]
     seconds = image.created if image.epoch is None else image.epoch
     return OutputImage(
         config=image.config,
-        manifest=encode_manifest(config, layers),
+        manifest=encode_manifest(config, layers, annotations),
         platform=ImageConfig.parse(image.config).platform,
         names=image.names,
         created=gotime.from_seconds(int(seconds), whole=True),
+        annotations=tuple((given.key, given.value) for given in image.annotations if given.descriptor),
     )
 
 

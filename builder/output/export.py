@@ -118,6 +118,7 @@ class Exporter:
         reporter: Reporter,
     ) -> None:
         self._names = request.tags
+        self._annotations = request.annotations
         self._plan = plan
         self._store = store
         self._targets = targets
@@ -191,7 +192,7 @@ class Exporter:
         if self._aborted:
             raise Cancelled("the outputs of this build were given up")
         self.wait()
-        image = Finished(config, rootfs, clamps, self._names, stored.created_at, self._plan.epoch)
+        image = Finished(config, rootfs, clamps, self._names, stored.created_at, self._plan.epoch, self._annotations)
         return write_image(image, self._targets, self._store, self._reporter)
 
     def abort(self) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 from builder.events import Emit, Transfer
 from builder.plan.fetching import told
 from builder.plan.pulling import Bytes
+from builder.settings import Annotation
 from layers.atomic import Write, replacing, write_to
 from layers.digest import BlobDigest, Rootfs
 from layers.errors import PybuildError
@@ -38,6 +39,7 @@ class Finished(NamedTuple):
     """Full names with tags."""
     created: float
     epoch: int | None = None
+    annotations: tuple[Annotation, ...] = ()
 
 
 class Target(Protocol):

@@ -9,6 +9,7 @@ from typing import ClassVar, NamedTuple, NewType, Protocol
 
 from builder.errors import Span
 from builder.plan.mounts import RunMount
+from builder.runflags import SHM_SIZE
 from layers.digest import DiffId, LayerId, Rootfs
 from layers.image import History, ImageConfig, Platform
 
@@ -130,6 +131,14 @@ class _RunOp(NamedTuple):
     """Predefined proxy variables: in the command's environment, not in its identity."""
     platform: Platform
     mounts: tuple[RunMount, ...] = ()
+    host_names: tuple[str, ...] = ()
+    """Of ``--add-host``."""
+    host_addresses: tuple[str, ...] = ()
+    """One for each name. Like BuildKit's, they do not identify the step: an address may differ from day to day."""
+    ulimits: tuple[tuple[str, int, int], ...] = ()
+    """(name, soft, hard), sorted; -1 is no limit."""
+    shm_size: int = SHM_SIZE
+    seccomp: bool = True
     security: str = "sandbox"
     """``sandbox`` or ``insecure``."""
 
@@ -140,9 +149,12 @@ class RunOp(_RunOp):
 
     __slots__ = ()
     KEY: ClassVar[frozenset[str]] = frozenset(
-        {"args", "env", "cwd", "user", "network", "hostname", "scripts", "platform", "mounts", "security"}
+        {
+            *("args", "env", "cwd", "user", "network", "hostname", "scripts", "platform", "mounts", "security"),
+            *("host_names", "ulimits", "shm_size", "seccomp"),
+        }
     )
-    NOT_KEY: ClassVar[frozenset[str]] = frozenset({"proxy_env"})
+    NOT_KEY: ClassVar[frozenset[str]] = frozenset({"proxy_env", "host_addresses"})
 
 
 class _CopyOp(NamedTuple):

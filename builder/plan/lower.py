@@ -38,6 +38,16 @@ def lower(dockerfile: Dockerfile, bases: Bases, request: BuildRequest) -> Plan:
     state = lowering.states[found.target]
     names = unused(found.arguments.given, found.arguments.globals, _declared(dockerfile, reached))
     unread = [(f'build argument "{name}" is not used: no ARG declares it', None) for name in names]
+    stages = {
+        name
+        for number, stage in enumerate(dockerfile.stages)
+        for name in ((stage.name or "").lower(), f"stage-{number}")
+    }
+    unread += [
+        (f"--no-cache-filter {name}: there is no such stage", None)
+        for name in request.no_cache_filter
+        if name not in stages
+    ]
     return Plan(
         nodes=MappingProxyType(lowering.table.nodes),
         target=state.node,
@@ -65,7 +75,8 @@ class _Lowering:
         frame = self.found.frames[number]
         total = sum(isinstance(step.instruction, Run | Copy | Add | Workdir) for step in steps)
         is_shown = isinstance(frame.source, ImageRef | LocalRef)
-        scope = Scope(self.found, self.table, self._node, frame.label, total + is_shown, self._warn)
+        again = bool(self.found.again.intersection(((frame.stage.name or "").lower(), f"stage-{number}")))
+        scope = Scope(self.found, self.table, self._node, frame.label, total + is_shown, self._warn, again)
         state = self._begin(number, scope)
         if state is None:
             return

@@ -35,6 +35,7 @@ def run(state: StageState, instruction: Run, sources: tuple[Ref | None, ...], sc
     _refuse(instruction)
     mounts, inputs = lower_mounts(state, instruction, sources, scope) if instruction.mounts else ((), ())
     body, scripts, args = _command(instruction, state.config)
+    flags = scope.found.run_flags
     op = RunOp(
         args=args,
         env=state.env.pairs,
@@ -47,6 +48,11 @@ def run(state: StageState, instruction: Run, sources: tuple[Ref | None, ...], sc
         platform=state.config.platform.normalized(),
         mounts=mounts,
         security=_security(instruction, scope),
+        host_names=tuple(name for name, _ in flags.hosts),
+        host_addresses=tuple(address for _, address in flags.hosts),
+        ulimits=tuple((limit.name, limit.soft, limit.hard) for limit in flags.ulimits),
+        shm_size=flags.shm_size,
+        seccomp=scope.found.seccomp,
     )
     title = titles.run(instruction.text, scope.expander(state, instruction), body)
     state, node = scope.step(state, op, inputs, title, instruction)

@@ -5,6 +5,8 @@ from typing import NamedTuple
 from builder.errors import Span
 from builder.plan.graph import ImageOp, LocalOp, Node, NodeId, Op, ScratchOp
 
+SOURCES = (ImageOp, LocalOp, ScratchOp)
+
 
 class Shown(NamedTuple):
     """How a step is announced; ``position`` 0 for what stands in no stage."""
@@ -14,6 +16,8 @@ class Shown(NamedTuple):
     position: int = 0
     total: int = 0
     span: Span | None = None
+    again: bool = False
+    """It is run again, whatever is known of it, and so is what stands on it."""
 
 
 class NodeTable:
@@ -28,12 +32,15 @@ class NodeTable:
         """The node that does ``op``: the first of its kind. An image that a COPY named first is shown as the FROM."""
         same = op._replace(name="", looked_up=None) if isinstance(op, ImageOp) else op
         key = (type(op), same, inputs)
+        again = shown.again or any(not self.nodes[below].use_cache for below in inputs[:1])
         known = self._known.get(key)
         if known is None:
             known = self._known[key] = NodeId(len(self.nodes) + 1)
+        elif again and self.nodes[known].use_cache and not isinstance(op, SOURCES):
+            self.nodes[known] = self.nodes[known]._replace(use_cache=False)
+            return known
         elif self.nodes[known].position or not shown.position:
             return known
-        is_source = isinstance(op, ImageOp | LocalOp | ScratchOp)
         self.nodes[known] = Node(
             known,
             op,
@@ -43,7 +50,7 @@ class NodeTable:
             shown.position,
             shown.total,
             shown.span,
-            use_cache=is_source or self._use_cache,
+            use_cache=isinstance(op, SOURCES) or (self._use_cache and not again),
         )
         return known
 

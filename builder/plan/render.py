@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from builder.plan.graph import GitTree, InlineFile, MergeOp, Node, NodeId, Op, Plan, RemoteSource, ScriptFile, WebFile
 from builder.plan.mounts import MOUNTS
+from builder.runflags import SHM_SIZE
 from layers.digest import CacheKey, Digest
 from layers.image import Platform, encode
 
@@ -35,7 +36,15 @@ States = Mapping[NodeId, NodeState]
 _LOCAL = frozenset({"rootfs", "looked_up"})
 """What is true of this store at this moment only."""
 
-_SELDOM: Mapping[str, object] = {"mounts": [], "security": "sandbox"}
+_SELDOM: Mapping[str, object] = {
+    "mounts": [],
+    "security": "sandbox",
+    "host_names": [],
+    "host_addresses": [],
+    "ulimits": [],
+    "shm_size": SHM_SIZE,
+    "seccomp": True,
+}
 """Fields that are left out when nobody asked for them."""
 
 

@@ -21,6 +21,8 @@ class Scope(NamedTuple):
     total: int
     """Steps of this stage that are shown."""
     warn: Callable[[str, Span], None]
+    again: bool = False
+    """Steps of this stage are run again (``--no-cache-filter``)."""
     onbuild: bool = False
     """The instruction is a trigger of the base."""
 
@@ -49,4 +51,4 @@ class Scope(NamedTuple):
     def _shown(self, state: StageState, title: str, instruction: Instruction) -> Shown:
         if self.onbuild:
             title = f"ONBUILD {title}"
-        return Shown(title, self.stage, state.position + 1, self.total, instruction.span)
+        return Shown(title, self.stage, state.position + 1, self.total, instruction.span, self.again)

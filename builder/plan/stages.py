@@ -9,6 +9,7 @@ from builder.errors import PlanError, Span, Unsupported
 from builder.grants import Grants
 from builder.plan.arguments import Arguments, arguments
 from builder.plan.expand import Expander
+from builder.runflags import NO_RUN_FLAGS, RunFlags
 from builder.settings import BuildRequest, NamedContext
 from layers.errors import PybuildError
 from layers.image import Platform
@@ -87,6 +88,10 @@ class Survey(NamedTuple):
     owned: frozenset[str] = frozenset()
     """Contexts whose files keep their owners."""
     grants: Grants = Grants()
+    run_flags: RunFlags = NO_RUN_FLAGS
+    seccomp: bool = True
+    again: frozenset[str] = frozenset()
+    """Names of stages whose steps are run again, in lower case."""
 
 
 def survey(dockerfile: Dockerfile, request: BuildRequest) -> Survey:
@@ -126,6 +131,9 @@ def survey(dockerfile: Dockerfile, request: BuildRequest) -> Survey:
         dockerfile.escape,
         _owned(request),
         request.grants,
+        request.run_flags,
+        request.seccomp,
+        frozenset(request.no_cache_filter),
     )
     _refuse_cycles(found)
     return found

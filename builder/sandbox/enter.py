@@ -107,6 +107,8 @@ def become(job: Job, surroundings: Surroundings, stdio: tuple[int, ...]) -> None
         os.dup2(descriptor, number)
     kernel.close_on_exec_from(3)
     os.umask(UMASK)
+    for limit in job.limits:
+        kernel.set_limit(*limit)
     if job.seccomp is not None:
         kernel.set_filter(job.seccomp)
     capabilities = job.capabilities & surroundings.permitted if job.insecure else job.capabilities

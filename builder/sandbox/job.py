@@ -49,6 +49,7 @@ class Job:
         "groups",
         "hostname",
         "insecure",
+        "limits",
         "mounts",
         "options",
         "own_network",
@@ -70,6 +71,8 @@ class Job:
     groups: tuple[int, ...]
     hostname: bytes
     insecure: bool
+    limits: tuple[tuple[int, int, int], ...]
+    """(number, soft, hard), as setrlimit(2) has them but for -1, which is no limit."""
     mounts: tuple[JobMount, ...]
     """In the order they are mounted."""
     options: bytes

@@ -40,6 +40,8 @@ _PR_CAP_AMBIENT = 47
 _PR_CAP_AMBIENT_CLEAR_ALL = 4
 _SECCOMP_MODE_FILTER = 2
 _CAPABILITY_VERSION_3 = 0x20080522
+_NO_LIMIT = (1 << 64) - 1
+"""RLIM_INFINITY."""
 _KEYCTL_JOIN_SESSION_KEYRING = 1
 _OPEN_TREE_CLONE = 1
 _OPEN_TREE_CLOEXEC = os.O_CLOEXEC
@@ -147,6 +149,12 @@ def count_capabilities() -> int:
     while _libc.prctl(_PR_CAPBSET_READ, number, 0, 0, 0) >= 0:
         number += 1
     return number
+
+
+def set_limit(number: int, soft: int, hard: int) -> None:
+    """-1 is no limit."""
+    values = (ctypes.c_uint64 * 2)(soft & _NO_LIMIT, hard & _NO_LIMIT)
+    _check(_libc.setrlimit(number, ctypes.byref(values)), f"set resource limit {number} to {soft}:{hard}")
 
 
 def limit_capabilities(mask: int, count: int) -> None:

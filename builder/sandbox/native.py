@@ -199,6 +199,7 @@ def _job(spec: SandboxSpec) -> Job:
         options=os.fsencode(mounted.options),
         own_network=spec.network == "none",
         seccomp=spec.seccomp,
+        limits=spec.limits,
         shm_size=spec.shm_size,
         uid=spec.identity.uid,
         upper=os.fsencode(spec.root.upper),

@@ -116,6 +116,8 @@ class SandboxSpec(NamedTuple):
     mounts: tuple[Mount, ...] = ()
     """Mounted in the order of their targets, so that one may lie in another. No device in any of them can be opened.
     A missing mount point is made, and removed again if it was made in the root."""
+    limits: tuple[tuple[int, int, int], ...] = ()
+    """Resource limits: number, soft, hard; -1 is none. The others are those of this process."""
 
 
 class Outcome(NamedTuple):

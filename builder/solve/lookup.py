@@ -30,14 +30,15 @@ class StepRecords(Protocol):
 
 class Known(NamedTuple):
     """``selections``: of COPY and ADD out of a context, and what RUNs mount of one; ``recipes``: of every node;
-    ``records``: of recipe keys."""
+    ``records``: of recipe keys; ``unsure``: steps that need what one that is run again will give."""
 
     selections: Mapping[NodeId, Selection | MountSelection]
     recipes: Mapping[NodeId, CacheKey]
     records: Mapping[CacheKey, StepRecord]
+    unsure: frozenset[NodeId] = frozenset()
 
     def record(self, node: Node) -> StepRecord | None:
-        return self.records.get(self.recipes[node.id]) if node.use_cache else None
+        return self.records.get(self.recipes[node.id]) if node.use_cache and node.id not in self.unsure else None
 
 
 def local_source(plan: Plan, node: Node) -> LocalOp | None:
@@ -65,7 +66,15 @@ def inspect(plan: Plan, contexts: Mapping[str, Tree], store: StepRecords) -> Kno
             digest = selections[node.id].digest()
         recipes[node.id] = recipe_key(node, recipes, digest)
     wanted = [recipes[node.id] for node in plan.nodes.values() if node.use_cache and is_step(node)]
-    return Known(selections, recipes, store.find_steps(wanted) if wanted else {})
+    return Known(selections, recipes, store.find_steps(wanted) if wanted else {}, _unsure(plan))
+
+
+def _unsure(plan: Plan) -> frozenset[NodeId]:
+    found: set[NodeId] = set()
+    for node in plan.nodes.values():
+        if any(below in found or not plan.nodes[below].use_cache for below in node.inputs):
+            found.add(node.id)
+    return frozenset(found)
 
 
 def _local_mounts(plan: Plan, node: Node, op: RunOp, contexts: Mapping[str, Tree]) -> MountSelection:

@@ -8,6 +8,7 @@ from builder.plan.graph import RunOp
 from builder.sandbox import reasons
 from builder.sandbox.capabilities import ALL
 from builder.sandbox.hosts import network_files
+from builder.sandbox.limits import RLIMITS
 from builder.sandbox.spec import DEFAULT_CAPABILITIES, FileMount, OverlayRoot, Runner, SandboxSpec
 from builder.sandbox.users import UserError, identify
 from builder.solve.mounts import NOTHING, Mounted
@@ -68,7 +69,7 @@ def sandbox_spec(op: RunOp, workspace: Workspace, tree: Tree, host: HostFiles, e
     env = (*(pair for pair in env if pair[0] not in given), *extra.env)
     names |= given
     files = (
-        *network_files(op.hostname, host.resolv_conf),
+        *network_files(op.hostname, host.resolv_conf, zip(op.host_addresses, op.host_names, strict=True)),
         *(FileMount(script.path, script.data, script.mode) for script in op.scripts),
     )
     insecure = op.security == "insecure"
@@ -84,7 +85,9 @@ def sandbox_spec(op: RunOp, workspace: Workspace, tree: Tree, host: HostFiles, e
         seccomp=None if insecure else host.seccomp,
         network=op.network,
         insecure=insecure,
+        shm_size=op.shm_size,
         mounts=extra.mounts,
+        limits=tuple((RLIMITS[name], soft, hard) for name, soft, hard in op.ulimits),
     )
 
 

@@ -47,6 +47,10 @@ def key(op: Op, selection: bytes | None = None) -> CacheKey:
         RUN._replace(hostname="other"),
         RUN._replace(scripts=(ScriptFile("/dev/pipes/E", b"#!/bin/sh\n", 0o755),)),
         RUN._replace(platform=Platform("linux", "arm64")),
+        RUN._replace(host_names=("db",), host_addresses=("10.0.0.1",)),
+        RUN._replace(ulimits=(("nofile", 10, 10),)),
+        RUN._replace(shm_size=1 << 20),
+        RUN._replace(seccomp=False),
         RUN._replace(platform=Platform("linux", "amd64", "v2")),
     ],
 )
@@ -56,6 +60,11 @@ def test_everything_a_command_sees_is_in_its_key(changed: RunOp) -> None:
 
 def test_env_order_counts() -> None:
     assert key(RUN._replace(env=(("A", "1"), ("B", "2")))) != key(RUN._replace(env=(("B", "2"), ("A", "1"))))
+
+
+def test_addresses_of_hosts_do_not_count() -> None:
+    one = RUN._replace(host_names=("db",), host_addresses=("10.0.0.1",))
+    assert key(one) == key(one._replace(host_addresses=("10.0.0.2",)))
 
 
 def test_proxies_titles_and_places_do_not_count() -> None:

@@ -18,6 +18,7 @@ def test_a_job_comes_through() -> None:
         groups=(1, 2),
         hostname=b"h",
         insecure=False,
+        limits=((7, 10, -1),),
         mounts=(("secret", b"/run/s", False, True, (b"\0",), (0o400, 0, 0)),),
         options=b"lowerdir=1",
         own_network=False,
