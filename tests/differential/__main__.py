@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.differential.builders import Workshop, workshop
 from tests.differential.cases import Case, fixture_cases, write_folder, written_cases
 from tests.differential.generate import SEED, generate
-from tests.differential.judge import EXPLAINED, Judge, load_rules
+from tests.differential.judge import Judge, all_rules
 from tests.differential.summary import Verdict, document, shown, table, verdict
 
 
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             write_folder(case, options.write / case.name)
         return 0
     print(f"{len(cases)} cases, seed {seed}", flush=True)
-    judge = Judge(load_rules(EXPLAINED))
+    judge = Judge(all_rules())
     verdicts = []
     with tempfile.TemporaryDirectory(prefix="differential-") as scratch, workshop(Path(scratch)) as shop:
         for found in judged(cases, shop, judge, options.jobs):

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.conftest import FIXTURES
-from tests.differential.cases import Case, Expectation
+from tests.differential.cases import PARITY, Case, Expectation
 from tests.support.flatten import Changes, Flat
-from tests.support.parity import Listed, compare_configs, compare_files, compare_histories
+from tests.support.parity import Listed, compare_configs, compare_files, compare_histories, load_listed
 
 EXPLAINED = FIXTURES / "differential" / "differences.toml"
 ASPECTS = ("outcome", "config", "history", "layers", "files")
@@ -67,15 +67,29 @@ def _differences(ours: Image, theirs: Image, started: int) -> Iterator[Differenc
 
 
 class Rule(NamedTuple):
-    """Explains differences against docker in cases whose Dockerfile matches ``needs``."""
+    """Explains differences against docker in cases whose Dockerfile or setup matches ``needs``."""
 
     listed: Listed
     needs: re.Pattern[str]
 
     def covers(self, case: Case, difference: Difference) -> bool:
-        return self.listed.covers("docker", case.name, difference.line) and bool(
-            self.needs.search(f"{case.dockerfile}\n{case.setup}")
-        )
+        if not self.listed.covers("docker", case.name, difference.line):
+            return False
+        return bool(self.needs.search(f"{case.dockerfile}\n{case.setup}"))
+
+
+class ParityRule(NamedTuple):
+    """An entry of fixtures/parity/differences.toml, which has fewer kinds of places."""
+
+    listed: Listed
+
+    def covers(self, case: Case, difference: Difference) -> bool:
+        line = difference.line.replace("dir:", "file:", 1) if difference.line.startswith("dir:") else difference.line
+        if line.startswith("outcome: refused ") and line.endswith(" != built"):
+            line = "accepted: refused != built"
+        refused = line.startswith("outcome: built != refused ")
+        fits = self.listed.refuses == refused and self.listed.covers("docker", case.name, line)
+        return case.origin == "fixture" and fits
 
 
 class Ruling(NamedTuple):
@@ -85,17 +99,15 @@ class Ruling(NamedTuple):
 
 
 class Judge:
-    def __init__(self, rules: tuple[Rule, ...]) -> None:
-        self.rules = rules
-        self.used: set[Rule] = set()
+    def __init__(self, rules: tuple[Rule | ParityRule, ...]) -> None:
+        self._rules = rules
 
     def judge(self, case: Case, differences: tuple[Difference, ...]) -> tuple[Ruling, ...]:
         return tuple(self._rule(case, difference) for difference in differences)
 
     def _rule(self, case: Case, difference: Difference) -> Ruling:
-        covering = [rule for rule in self.rules if rule.covers(case, difference)]
-        self.used.update(covering)
-        return Ruling(difference, covering[0].listed.reason if covering else None)
+        reasons = (rule.listed.reason for rule in self._rules if rule.covers(case, difference))
+        return Ruling(difference, next(reasons, None))
 
 
 def load_rules(path: Path) -> tuple[Rule, ...]:
@@ -108,6 +120,11 @@ def load_rules(path: Path) -> tuple[Rule, ...]:
             for pattern in [patterns] if isinstance(patterns, str) else patterns:
                 rules.append(Rule(Listed("docker", name, pattern, refuses=False, reason=entry["reason"]), needs))
     return tuple(rules)
+
+
+def all_rules() -> tuple[Rule | ParityRule, ...]:
+    listed = load_listed(PARITY / "differences.toml")
+    return (*load_rules(EXPLAINED), *(ParityRule(entry) for entry in listed if entry.peer == "docker"))
 
 
 def check_expected(expected: Expectation, outcome: Outcome) -> tuple[Difference, ...]:

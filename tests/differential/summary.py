@@ -6,16 +6,18 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from tests.differential.cases import Case
-from tests.differential.judge import ASPECTS, Difference, Judge, Outcome, Ruling, check_expected, compare
+from tests.differential.judge import ASPECTS, Difference, Judge, Outcome, Ruling, check_expected, compare, last_line
 
 
 class Verdict(NamedTuple):
-    """``ours`` and ``theirs``: ``built``, ``refused``, or ``reference`` when the reference took the peer's place."""
+    """``ours`` and ``theirs``: ``built``, ``refused``, or ``reference`` when the reference took the peer's place.
+    ``said``: why pybuild refused, or nothing."""
 
     case: Case
     ours: str
     theirs: str
     rulings: tuple[Ruling, ...]
+    said: str
 
     @property
     def unexplained(self) -> tuple[Difference, ...]:
@@ -27,17 +29,21 @@ def verdict(case: Case, outcomes: tuple[Outcome, Outcome | None], judge: Judge, 
     if theirs is None:
         assert case.expected is not None
         rulings = tuple(Ruling(found, None) for found in check_expected(case.expected, ours))
-        return Verdict(case, _word(ours), "reference", rulings)
+        return Verdict(case, _word(ours), "reference", rulings, _said(ours))
     differences = compare(ours, theirs, started)
     if case.refused is not None and not differences and case.refused != isinstance(ours, str):
         differences = (
             Difference("outcome", f"outcome: both {_word(ours)} != {'refused' if case.refused else 'built'}"),
         )
-    return Verdict(case, _word(ours), _word(theirs), judge.judge(case, differences))
+    return Verdict(case, _word(ours), _word(theirs), judge.judge(case, differences), _said(ours))
 
 
 def _word(outcome: Outcome) -> str:
     return "refused" if isinstance(outcome, str) else "built"
+
+
+def _said(outcome: Outcome) -> str:
+    return last_line(outcome) if isinstance(outcome, str) else ""
 
 
 def shown(found: Verdict, *, dockerfile: bool) -> str:
@@ -84,6 +90,7 @@ def document(verdicts: Sequence[Verdict], seed: int) -> str:
             "origin": found.case.origin,
             "pybuild": found.ours,
             "peer": found.theirs,
+            "said": found.said,
             "differences": [
                 {"aspect": ruling.difference.aspect, "line": ruling.difference.line, "reason": ruling.reason}
                 for ruling in found.rulings
