@@ -95,9 +95,11 @@ def _expectation(name: str, table: Mapping[str, object]) -> Expectation:
 
 
 def lay_out(case: Case, context: Path, started: int) -> tuple[str, ...]:
-    """Makes the context of a case, which must not be there; returns the flags of the build."""
+    """Makes the context of a case, which must not be there; returns the flags of the build, in
+    which ``{context}`` is the context."""
     write_folder(case, context)
-    return settle_context(context, started)
+    flags = settle_context(context, started)
+    return tuple(flag.replace("{context}", str(context)) for flag in flags)
 
 
 def write_folder(case: Case, folder: Path) -> None:
