@@ -202,7 +202,8 @@ class Supply:
     def _read(self, diff_id: DiffId, record: BlobRecord) -> None:
         from layers.tarstream import TarStream
 
-        with TarStream(self._blobs.open(record.digest, record.size), record, diff_id) as stream:
+        # Without a size it is not fetched: whoever waits here may hold what the end of a transfer needs.
+        with TarStream(self._blobs.open(record.digest), record, diff_id) as stream:
             stream.drain()
 
     def close(self) -> None:

@@ -18,9 +18,12 @@ from registry.client import Pace
 from registry.errors import RegistryError, Stopped
 from registry.parallel import run_all
 from registry.reference import Reference
-from registry.repository import Repository
+from registry.repository import Repository, Upload
 from registry.session import CONNECTIONS, Session
 from registry.upload import CHUNK_SIZE, Blob, Uploader
+
+_MOUNTS = 3
+"""Repositories that are asked for a blob before it is sent."""
 
 
 class Document(NamedTuple):
@@ -146,17 +149,26 @@ class Push:
         if self._repository.head_blob(digest) is not None:
             progress(blob.descriptor.size)
         else:
-            upload = None
-            mounted = False
-            others = [name for name in self._origins.repositories(host, digest) if name != self._repository.repository]
-            if others:
-                upload = self._repository.start_upload(digest, others[-1])
-                mounted = upload is None
+            mounted, upload = self._mount(digest)
             if mounted:
                 progress(blob.descriptor.size)
             else:
                 self._uploader.send(blob, progress, upload)
         self._origins.remember(host, self._repository.repository, digest)
+
+    def _mount(self, digest: BlobDigest) -> tuple[bool, Upload | None]:
+        """Whether another repository of the registry gave the blob, the newest first; else a session to send it in, if
+        one was opened: it may be that the blob would have to be fetched first."""
+        known = self._origins.repositories(self._repository.client.name, digest)
+        others = [name for name in known if name != self._repository.repository][-_MOUNTS:]
+        upload = None
+        while others:
+            if upload is not None:
+                self._repository.cancel_upload(upload)
+            upload = self._repository.start_upload(digest, others.pop())
+            if upload is None:
+                return True, None
+        return False, upload
 
 
 class Pushed(NamedTuple):

@@ -13,7 +13,6 @@ from builder.plan.pulling import Registries
 from layers.digest import BlobDigest
 from layers.errors import PybuildError
 from layers.image import Descriptor, ImageConfig
-from layers.media import OCI_LAYER
 from registry.reference import Reference
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ class Fetcher:
         problem: PybuildError | None = None
         for origin in origins:
             try:
-                self._fetch(self._registries, origin, Descriptor(OCI_LAYER, digest, size), progress, stop)
+                self._fetch(self._registries, origin, (digest, size), progress, stop)
             except Cancelled:
                 raise
             except PybuildError as error:
@@ -82,16 +81,26 @@ class Fetcher:
             ) from problem
 
     def _fetch(
-        self, registries: Registries, origin: "Origin", blob: Descriptor, progress: "Progress", stop: threading.Event
+        self,
+        registries: Registries,
+        origin: "Origin",
+        blob: tuple[BlobDigest, int],
+        progress: "Progress",
+        stop: threading.Event,
     ) -> None:
+        from layers.media import OCI_LAYER
         from registry.errors import Stopped
         from registry.pull import Puller
 
         session = registries.session()
-        reference = Reference(origin.host, origin.repository, digest=blob.digest)
+        reference = Reference(origin.host, origin.repository, digest=blob[0])
         try:
             Puller(session).bring(
-                session.sources(reference), blob, self._store.blobs, progress, _Either(stop, registries.cancelled)
+                session.sources(reference),
+                Descriptor(OCI_LAYER, *blob),
+                self._store.blobs,
+                progress,
+                _Either(stop, registries.cancelled),
             )
         except Stopped as error:
             raise Cancelled("the build was cancelled") from error

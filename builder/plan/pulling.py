@@ -12,7 +12,6 @@ from builder.events import Emit, Phase, Transfer, Warned
 from layers.digest import BlobDigest, Digest, Rootfs
 from layers.errors import PybuildError
 from layers.image import ImageConfig, Platform
-from layers.manifest import parse_manifest
 from layers.pullrecords import Origin, PullRecord
 from registry.reference import Reference
 
@@ -167,6 +166,8 @@ class Images:
 
     def complete(self, reference: Reference, known: Known) -> None:
         """Fetches what the store lacks of an image."""
+        from layers.manifest import parse_manifest
+
         kept = self._store.pulls.manifest(known.image.id)
         layers = parse_manifest(kept[1], kept[0]).layers if kept is not None else ()
         missing = {layer.digest: layer.size for layer in layers if not self._store.blobs.has(layer.digest)}

@@ -102,6 +102,22 @@ def test_a_mount_that_is_not_made_is_an_upload(fake: FakeRegistry) -> None:
     assert len(fake.requests("POST")) == 3
 
 
+def test_older_repositories_are_asked_when_the_newest_has_lost_it(fake: FakeRegistry) -> None:
+    """Their sessions are given up: nothing is sent."""
+    origins = KnownOrigins()
+    fake.put_blob("base", BLOB.open().read(1 << 20))
+    for repository in ("base", "gone", "gone/too"):
+        origins.remember(fake.host, repository, BLOB.descriptor.digest)
+
+    def unread() -> io.BytesIO:
+        raise AssertionError("a blob that can be mounted is not read")
+
+    with session() as ours:
+        Push(ours.target(name(fake)), origins, PACE).send(BLOB._replace(open=unread))
+    assert ("x", str(BLOB.descriptor.digest)) in fake.blobs
+    assert not fake.uploads
+
+
 @pytest.mark.parametrize("code", [400, 401, 403, 404])
 def test_a_mount_that_is_refused_is_an_upload(fake: FakeRegistry, code: int) -> None:
     fake.fault("POST .*mount=", faults.status(code))
