@@ -29,7 +29,7 @@ def copy(state: StageState, instruction: Copy | Add, source: Ref | None, scope: 
             " not",
             instruction.span,
         )
-    if len(op.sources) > 1 and not op.dest.endswith("/"):
+    if len(op.sources) > 1 and not op.dest.endswith("/") and not op.parents:
         scope.warn(
             f"{words[0]} of several sources to {op.dest}, which does not end in a slash: unless it is a directory,"
             " all of them are written to that one file",

@@ -198,7 +198,7 @@ def test_what_looks_like_a_host_is_a_path_without_a_scheme() -> None:
 
 
 def test_several_sources_without_a_slash_are_warned_of() -> None:
-    ((message, span),) = plan("FROM scratch\nCOPY a b c\nCOPY a b ./\nCOPY a* /d\n").warnings
+    ((message, span),) = plan("FROM scratch\nCOPY a b c\nCOPY a b ./\nCOPY a* /d\nCOPY --parents a b /d\n").warnings
     assert message.startswith("COPY of several sources to /c")
     assert span is not None and span.first_line == 2
 
