@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from builder.dockerfile.ignore import parse_ignores
-from builder.dockerfile.parse import parse
 from builder.errors import PlanError
 from builder.events import BuildFinished, Emit, Phase, PlanReady, StepInfo, StepOutput, Warned
 from builder.output.assemble import assemble
 from builder.output.export import Exporter, Reporter, open_exporter
+from builder.plan.arguments import read
 from builder.plan.bases import resolve
 from builder.plan.context import NOTHING_KNOWN, Context, open_context
 from builder.plan.fetching import Fetcher
@@ -118,7 +118,7 @@ class _Prepared(NamedTuple):
 def _prepare(bench: _Bench) -> _Prepared:
     """Everything that is known before a step runs: the plan, the context's digests, the cache's records."""
     request, store, emit, clock, registries = bench
-    dockerfile = parse(request.dockerfile_text, request.dockerfile_path)
+    dockerfile = read(request)
     bench.phase("resolve", True)
     store.supply.connect(Fetcher(store, registries if request.pull != "never" else None))
     images = Images(store, registries, request.platform, Reports(emit, clock), request.pull)

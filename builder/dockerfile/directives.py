@@ -103,16 +103,21 @@ def require_builtin_syntax(source: str, directives: tuple[Directive, ...], path:
     if found is None:
         return
     value, span = found
-    image = value.split(" ", 1)[0]
-    repository = image.partition("@")[0]
-    head, slash, tail = repository.rpartition("/")
-    repository = head + slash + tail.partition(":")[0]
-    if not any(repository == name or repository.endswith("/" + name) for name in _BUILTIN):
+    if not is_builtin(value):
+        image = value.split(" ", 1)[0]
         raise Unsupported(
             f"the syntax image {image} cannot be used: pybuild runs no frontend images",
             span=span,
             hint="pybuild reads the language of docker/dockerfile:1 itself",
         )
+
+
+def is_builtin(value: str) -> bool:
+    """Whether a ``syntax`` names Docker's own frontend, or a mirror of it."""
+    repository = value.split(" ", 1)[0].partition("@")[0]
+    head, slash, tail = repository.rpartition("/")
+    repository = head + slash + tail.partition(":")[0]
+    return any(repository == name or repository.endswith("/" + name) for name in _BUILTIN)
 
 
 def _foreign_syntax(source: str, path: str) -> tuple[str, Span] | None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from builder.dockerfile import parse_commands, parse_files
 from builder.dockerfile.blanks import SPACE, split_keyword
-from builder.dockerfile.directives import require_builtin_syntax, unheeded_checks
+from builder.dockerfile.directives import is_builtin, require_builtin_syntax, unheeded_checks
 from builder.dockerfile.flags import nearest
 from builder.dockerfile.instructions import (
     Arg,
@@ -24,7 +24,7 @@ from builder.dockerfile.instructions import (
 )
 from builder.dockerfile.lines import logical_lines
 from builder.dockerfile.statement import Statement, blank_separated, name_value_pairs, quoted_words, statement
-from builder.errors import BuildError, ParseError, Span
+from builder.errors import BuildError, ParseError, Span, Unsupported
 
 Warnings = list[tuple[str, Span]]
 
@@ -33,14 +33,20 @@ _REBUILD = "build the base image again: its ONBUILD triggers are not what a Dock
 _NO_TRIGGERS = frozenset(("FROM", "MAINTAINER", "ONBUILD"))
 
 
-def parse(source: bytes, path: str) -> Dockerfile:
-    """The stages of a Dockerfile. ``path`` is for messages.
+def parse(source: bytes, path: str, *, syntax: str | None = None, check: str | None = None) -> Dockerfile:
+    """The stages of a Dockerfile. ``path`` is for messages; ``syntax`` and ``check`` count instead of the directives.
 
     Raises ParseError for text that is no Dockerfile, and Unsupported when it asks for another frontend.
     """
     lines = logical_lines(source, path)
-    require_builtin_syntax(lines.source, lines.directives, path)
-    warnings = [*lines.warnings, *unheeded_checks(lines.directives)]
+    if syntax is None:
+        require_builtin_syntax(lines.source, lines.directives, path)
+    elif not is_builtin(syntax):
+        raise Unsupported(
+            f"--build-arg BUILDKIT_SYNTAX={syntax}: other frontends are not supported",
+            hint="pybuild reads Dockerfiles itself: leave it out, or give docker/dockerfile:1",
+        )
+    warnings = [*lines.warnings, *(unheeded_checks(lines.directives) if check is None else ())]
     global_args: list[Arg] = []
     stages: list[Stage] = []
     base: From | None = None

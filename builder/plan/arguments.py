@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from builder.dockerfile.instructions import Arg, Dockerfile
+from builder.dockerfile.parse import parse
 from builder.errors import PlanError, Span, Unsupported
 from builder.plan.expand import Expander
 from builder.settings import EPOCH, BuildRequest, parse_bool
@@ -38,7 +39,6 @@ _STEERING = frozenset(
 """Arguments that are for the builder: none of them needs an ARG. What is in none of the groups above speaks of things
 that a build here has no part of (cache mounts, git contexts, attestations)."""
 
-_BUILTIN_FRONTEND = re.compile(r"(?:docker\.io/)?docker/dockerfile(?:-upstream)?(?::[^@\s]+)?(?:@\S+)?(?:\s.*)?\Z")
 _INTEGER = re.compile(r"[+-]?[0-9]+\Z")
 
 
@@ -50,6 +50,14 @@ class Arguments(NamedTuple):
     epoch: int | None
     proxies: tuple[tuple[str, str], ...] = ()
     """Predefined variables of every RUN."""
+
+
+def read(request: BuildRequest) -> Dockerfile:
+    """The Dockerfile of a request; build arguments may stand for its directives. Raises as ``parse`` does."""
+    given = dict(request.build_args)
+    return parse(
+        request.dockerfile_text, request.dockerfile_path, syntax=given.get(_SYNTAX) or None, check=given.get(_CHECKS)
+    )
 
 
 def arguments(dockerfile: Dockerfile, request: BuildRequest) -> Arguments:
@@ -113,11 +121,6 @@ def _check_steering(given: Mapping[str, str]) -> None:
     for name in _SWITCHES:
         if parse_bool(given.get(name, "false")) is not False:
             raise Unsupported(f"--build-arg {name}={given[name]} is not supported yet", hint="leave it out")
-    if not _BUILTIN_FRONTEND.match(given.get(_SYNTAX, "docker/dockerfile:1")):
-        raise Unsupported(
-            f"--build-arg {_SYNTAX}={given[_SYNTAX]}: other frontends are not supported",
-            hint="pybuild reads Dockerfiles itself: leave it out, or give docker/dockerfile:1",
-        )
     if "error=true" in given.get(_CHECKS, "").replace(" ", "").lower():
         raise Unsupported(
             f"--build-arg {_CHECKS}={given[_CHECKS]}: build checks are not supported yet", hint="leave out error=true"

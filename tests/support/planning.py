@@ -4,8 +4,8 @@ from dataclasses import replace
 from textwrap import dedent
 from typing import Any, TypeVar
 
-from builder.dockerfile.parse import parse
 from builder.errors import PlanError
+from builder.plan.arguments import read
 from builder.plan.graph import Node, Op, Plan
 from builder.plan.lower import lower
 from builder.plan.reach import Base, Bases
@@ -54,7 +54,7 @@ def bases(*images: Base) -> Bases:
 def plan(text: str | bytes, *images: Base, **fields: Any) -> Plan:
     """``images`` are found under their names; ``base`` is there in any case. ``fields`` are BuildRequest's."""
     asked = request(text, **fields)
-    dockerfile = parse(asked.dockerfile_text, "Dockerfile")
+    dockerfile = read(asked)
     known = {**bases(image()), **bases(*images)}
     return lower(dockerfile, known, asked)
 

@@ -144,6 +144,21 @@ def test_arguments_that_change_nothing_here(name: str, value: str) -> None:
     assert plan("FROM scratch\n", build_args=((name, value),)).warnings == ()
 
 
+def test_the_syntax_argument_stands_for_the_directive() -> None:
+    text = "# syntax=example.org/other\nFROM scratch\n"
+    with pytest.raises(Unsupported, match=r"example\.org/other"):
+        plan(text)
+    assert plan(text, build_args=(("BUILDKIT_SYNTAX", "mirror.example.org/docker/dockerfile:1"),)).warnings == ()
+    with pytest.raises(Unsupported, match=r"BUILDKIT_SYNTAX=dockerfile\.v0"):
+        plan("FROM scratch\n", build_args=(("BUILDKIT_SYNTAX", "dockerfile.v0"),))
+
+
+def test_the_check_argument_stands_for_the_directive() -> None:
+    text = "# check=error=true\nFROM scratch\n"
+    assert ["error=true" in message for message, _ in plan(text).warnings] == [True]
+    assert plan(text, build_args=(("BUILDKIT_DOCKERFILE_CHECK", "skip=all"),)).warnings == ()
+
+
 def test_proxies() -> None:
     assert proxies({}, ()) == ()
     assert dict(proxies({"HTTP_PROXY": "1", "http_proxy": "2"}, ())) == {"HTTP_PROXY": "2", "http_proxy": "2"}
