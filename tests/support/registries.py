@@ -111,9 +111,11 @@ def left_over(directory: Path) -> list[Path]:
     return [path for name in ("tmp", "partial") if (directory / name).exists() for path in (directory / name).iterdir()]
 
 
-def free_port() -> int:
+def free_port(wanted: int = 0) -> int:
+    """OSError when the one that is wanted is not free."""
     with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind(("127.0.0.1", wanted))
         port: int = found.getsockname()[1]
         return port
 
@@ -126,7 +128,7 @@ def docker_registry(
 
     ``port``: any free one if 0; ``more``: sections of its configuration, instead of ours.
     """
-    port = port or free_port()
+    port = free_port(port)
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "htpasswd").write_text(HTPASSWD)
     config: dict[str, Any] = {

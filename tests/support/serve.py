@@ -10,10 +10,14 @@ import time
 from pathlib import Path
 
 from tests.support.certificates import Authority
-from tests.support.registries import PASSWORD, USER, docker_registry
+from tests.support.registries import PASSWORD, USER, docker_registry, free_port
 
 
 def main(folder: str, port: str = "5000") -> None:
+    try:
+        free_port(int(port))
+    except OSError as error:
+        sys.exit(f"port {port} is not free: {error}; name another")
     directory = Path(folder)
     directory.mkdir(parents=True, exist_ok=True)
     authority = Authority(directory)
