@@ -42,6 +42,8 @@ def _is_ours(path: str, root: str) -> bool:
         owner = os.stat(path).st_uid
     except (FileNotFoundError, NotADirectoryError):
         return False
+    except PermissionError:
+        owner = -1
     if owner != os.geteuid():
         raise StoreError(
             f"the store {root} belongs to another user",

@@ -335,7 +335,7 @@ class RunnerSuite:
             assert running.result(30).error
 
     def test_an_unknown_network_is_refused(self, runner: Runner, box: Box) -> None:
-        assert "none" in failure(runner, box.spec("true")._replace(network="none"))
+        assert "bridge" in failure(runner, box.spec("true")._replace(network="bridge"))
 
     def test_an_unknown_capability_is_refused(self, runner: Runner, box: Box) -> None:
         assert "FLYING" in failure(runner, box.spec("true")._replace(capabilities=("FLYING",)))
