@@ -26,6 +26,7 @@ from builder.cli.session import Session, current_host, say
 from builder.cli.sources import Inputs, Staging, check_contexts, read_files
 from builder.events import Warned
 from builder.grants import NO_GRANTS, Grants
+from builder.report.clipping import Clipper, Limits, from_environment
 from builder.report.hub import Hub
 from builder.settings import BuildRequest, FlagError, Flags, Host, absolute, from_flags, store_root
 from registry.configfiles import docker_config
@@ -187,10 +188,13 @@ def _build(
 
     interrupts = session.interrupts
     show = renderer(mode, environ, debug=session.debug)
+    limits = _output_limits(environ)
     with interrupts, Hub(show, on_failure=interrupts.cancelled.set) as hub:
         if session.notice is not None:
             hub.emit(Warned(_clock(), None, "; ".join(session.notice)))
-        result = api.build(request, hub.emit, cancelled=interrupts.cancelled, connect=session.connector(environ))
+        result = api.build(
+            request, Clipper(hub.emit, limits), cancelled=interrupts.cancelled, connect=session.connector(environ)
+        )
     if files:
         from builder.output.metadata import iid_text, metadata_text
 
@@ -202,6 +206,13 @@ def _build(
             write_file(files["digest_file"], str(result.descriptor.digest))
     if mode == "quiet":
         say(result.image_id)
+
+
+def _output_limits(environ: Mapping[str, str]) -> Limits:
+    try:
+        return from_environment(environ)
+    except ValueError as error:
+        raise FlagError(str(error), hint="write a number of bytes, or -1 for no limit") from None
 
 
 def write_file(path: str, text: str) -> None:

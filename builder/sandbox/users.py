@@ -77,6 +77,18 @@ def owner(spec: str, passwd: bytes, group: bytes) -> tuple[int, int]:
         return uid, gid
 
 
+def unknown_names(spec: str, passwd: bytes, group: bytes) -> tuple[str, ...]:
+    """``user x``, ``group y``: the names in ``user[:group]`` that ``owner`` passes over."""
+    user_word, _, group_word = spec.partition(":")
+    found = []
+    if user_word and not _is_number(user_word) and _find_user(user_word, passwd) is None:
+        found.append(f"user {user_word}")
+    name = group_word.encode(errors="surrogateescape")
+    if group_word and not _is_number(group_word) and all(entry.name != name for entry in _groups(group)):
+        found.append(f"group {group_word}")
+    return tuple(found)
+
+
 def has_names(spec: str) -> bool:
     """Whether a part of ``user[:group]`` has to be looked up."""
     return any(word and not _is_number(word) for word in spec.split(":", 1))

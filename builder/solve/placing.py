@@ -4,7 +4,7 @@ import errno
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from builder.sandbox.users import UserError, has_names, owner
+from builder.sandbox.users import UserError, has_names, owner, unknown_names
 from layers.entry import Entry, Kind, parents
 from layers.errors import PybuildError
 from layers.tree import Tree, read_file, resolve
@@ -53,6 +53,14 @@ def find_owner(spec: str, tree: Tree) -> Owner:
         return owner(spec, passwd, group)
     except UserError as error:
         raise PybuildError(str(error), hint="give a smaller number, or a name", code="unknown-user") from error
+
+
+def unknown_owners(spec: str, tree: Tree) -> tuple[str, ...]:
+    """The names in a ``--chown`` word or a USER that ``tree`` does not know, each with what it should name."""
+    if not has_names(spec):
+        return ()
+    passwd, group = (_accounts(tree, path) for path in _ACCOUNTS)
+    return unknown_names(spec, passwd, group)
 
 
 def can_find(spec: str, tree: Tree) -> bool:

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from typing import NamedTuple, assert_never
 
 from builder.errors import BuildError, PlanError, Span, StepFailed
-from builder.events import Phase, StepOutput
+from builder.events import Phase, StepOutput, Warned
 from builder.plan.graph import AddOp, CopyOp, ImageOp, LocalOp, MergeOp, Node, RunOp, ScratchOp, WorkdirOp
 from builder.plan.select import Selection
 from builder.plan.select_mounts import MountSelection
 from builder.solve.add import add_entries
 from builder.solve.copy import copy_entries
 from builder.solve.mounts import NOTHING, Helpers, Mounted, mounted
-from builder.solve.placing import can_find
+from builder.solve.placing import can_find, unknown_owners
 from builder.solve.run import Surroundings, run_step
 from builder.solve.secrets import Secrets
 from builder.solve.stepcontext import StepContext
@@ -137,11 +137,18 @@ def _copy(node: Node, op: CopyOp | AddOp, given: StepInput, context: StepContext
 
 
 def _destination(node: Node, rootfs: Rootfs, owner: str | None, context: StepContext) -> Tree:
-    """What is there before the step: described by indexes, unpacked only when the owner cannot be found otherwise."""
+    """What is there before the step: described by indexes, unpacked only when the owner cannot be found otherwise.
+
+    Warns of names that are not there: files then belong to root, or to the user's own group."""
     tree = context.store.tree(rootfs, listener=context.fetching(node))
-    if can_find(owner or "", tree):
-        return tree
-    return context.store.tree(rootfs, contents=True, listener=context.fetching(node))
+    if not can_find(owner or "", tree):
+        tree = context.store.tree(rootfs, contents=True, listener=context.fetching(node))
+    for name in unknown_owners(owner or "", tree):
+        taken = "root" if name.startswith("user ") else "the user's own group"
+        line = node.span.first_line if node.span is not None else 0
+        message = f"there is no {name} in the image so far: the files get {taken}"
+        context.emit(Warned(context.clock(), node.id, message, line))
+    return tree
 
 
 def _workdir(node: Node, op: WorkdirOp, given: StepInput, context: StepContext) -> LayerId:

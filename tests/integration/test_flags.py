@@ -129,3 +129,36 @@ def test_files_of_results(bench: Bench, context: Path, tmp_path: Path) -> None:
     assert (tmp_path / "iid").read_text() == printed.strip() == metadata["containerimage.config.digest"]
     assert metadata["image.name"] == "docker.io/library/app:1"
     assert metadata["containerimage.digest"] == metadata["containerimage.descriptor"]["digest"]
+
+
+def test_output_is_clipped(bench: Bench, context: Path) -> None:
+    """The end of what a failing step said is shown all the same."""
+    write_tree(context, {"Dockerfile": "FROM busybox\nRUN yes 12345678 | head -c 3000000; echo the-end; exit 3\n"})
+
+    def said(**env: str) -> tuple[int, str]:
+        built = bench.attempt(context, env=env)
+        assert built.code == 1
+        assert "the-end" in built.stderr.splitlines()[-1]
+        text = "".join(event.get("data", "") for event in built.of("step-output"))
+        return len(text), text[-200:]
+
+    clipped = "[output clipped, log limit 2MiB reached]"
+    size, end = said()
+    assert (2 << 20) < size < (2 << 20) + 100
+    assert end.endswith(f"{clipped}\n")
+    size, end = said(BUILDKIT_STEP_LOG_MAX_SIZE="-1")
+    assert size > 3_000_000
+    assert "the-end" in end
+    assert said(BUILDKIT_STEP_LOG_MAX_SIZE="1000")[0] < 1200
+
+
+def test_unknown_owners_are_warned_of(bench: Bench, context: Path) -> None:
+    text = "FROM busybox\nCOPY --chown=nobody-here:nogroup-here Dockerfile /\nUSER ghost\nWORKDIR /x\n"
+    write_tree(context, {"Dockerfile": text})
+    built = bench.build(context)
+    warned = {(event["message"], event["first_line"]) for event in built.of("warned")}
+    assert warned == {
+        ("there is no user nobody-here in the image so far: the files get root", 2),
+        ("there is no group nogroup-here in the image so far: the files get the user's own group", 2),
+        ("there is no user ghost in the image so far: the files get root", 4),
+    }
