@@ -6,8 +6,11 @@
     caches/<identity>/<n>/      the directory, n = 0, 1, ...
     caches/<identity>/<n>.lock  flock: shared by users of a ``shared`` mount, alone by others; its time is the last use
 
-A lock belongs to a process, so whoever dies has let go. Only the holder of a lock creates or removes its directory; the
-lock file goes with it, hence the look at the inode after every lock (``_lock``).
+A lock belongs to a process, so whoever dies has let go. What it had started may live a moment longer, so whoever has a
+directory alone writes into the lock file which process stands for that, and who comes after it waits for its end.
+
+Only the holder of a lock creates or removes its directory; the lock file goes with it, hence the look at the inode
+after every lock (``_lock``).
 """
 
 import fcntl
@@ -23,6 +26,9 @@ from layers.storecontext import StoreContext
 FOLDER = "caches"
 POLL_SECONDS = 0.05
 """How long a lock that is free may go unnoticed."""
+
+REMAINS_SECONDS = 10.0
+"""How long what a dead holder had started is waited for: it is killed by the kernel, which takes a moment."""
 
 _DATA = "m"
 """What is mounted lies one level below, so that its own mode and owner can be anything."""
@@ -46,15 +52,30 @@ class CacheUse(NamedTuple):
 
 
 class CacheHold:
-    """A directory in use; ``release`` lets go of it."""
+    """A directory in use; ``release`` lets go of it, once nothing works in it any more."""
 
-    def __init__(self, path: str, descriptor: int) -> None:
+    def __init__(self, path: str, descriptor: int, *, alone: bool) -> None:
         self.path = path
         self._descriptor = descriptor
+        self._alone = alone
+
+    def works(self, pid: int) -> None:
+        """``pid`` is the process whose end is the end of all that will work in the directory."""
+        if self._alone:
+            os.pwrite(self._descriptor, _identity(pid).encode(), 0)
+
+    def left(self) -> str:
+        """What the holder before wrote, if it died."""
+        return os.pread(self._descriptor, 4096, 0).decode(errors="replace")
+
+    def forget(self) -> None:
+        os.ftruncate(self._descriptor, 0)
 
     def release(self) -> None:
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
+            if self._alone and os.fstat(descriptor).st_size:
+                os.ftruncate(descriptor, 0)
             os.close(descriptor)
 
 
@@ -84,6 +105,7 @@ class Caches:
             os.makedirs(folder, 0o700, exist_ok=True)
             hold = self._try(folder, number, how, fill)
             if hold is not None:
+                _wait_for_remains(hold, stopped)
                 self._describe(folder, kind)
                 return hold
             in_the_making = sharing == "shared" and not os.path.lexists(os.path.join(folder, str(number)))
@@ -112,7 +134,7 @@ class Caches:
         except BaseException:
             os.close(descriptor)
             raise
-        return CacheHold(os.path.join(path, _DATA), descriptor)
+        return CacheHold(os.path.join(path, _DATA), descriptor, alone=how == fcntl.LOCK_EX)
 
     def _make(self, path: str, fill: Callable[[str], None]) -> None:
         temporary = self._context.lease.temporary("cache")
@@ -167,6 +189,33 @@ class Caches:
         for identity in sorted(os.listdir(self._top)):
             folder = os.path.join(self._top, identity)
             yield from ((folder, name) for name in sorted(os.listdir(folder)) if name.isdecimal())
+
+
+def _identity(pid: int) -> str:
+    """A process, told from a later one of the same number by its start, and from those of other pid namespaces; ""
+    for one that is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            started = file.read().rpartition(b")")[2].split()[19].decode()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    return f"{pid} {started} {os.readlink('/proc/self/ns/pid')}"
+
+
+def _wait_for_remains(hold: CacheHold, stopped: Callable[[], bool]) -> None:
+    """Until nothing works in the directory any more that a holder who died had started. Raises Stopped."""
+    deadline = time.monotonic() + REMAINS_SECONDS
+    while left := hold.left():  # seldom
+        same_namespace = left.endswith(os.readlink("/proc/self/ns/pid"))
+        pid = left.partition(" ")[0]
+        if (same_namespace and _identity(int(pid)) != left) or time.monotonic() > deadline:
+            break
+        if stopped():
+            hold.release()
+            raise Stopped
+        time.sleep(POLL_SECONDS)
+    if left:
+        hold.forget()
 
 
 def _lock(path: str, how: int) -> int | None:

@@ -50,6 +50,11 @@ class NativeRunner:
         self._cancelled = False
         self._closed = False
 
+    @property
+    def pid(self) -> int:
+        """The launcher: it waits for the keeper, whose end is the end of its pid namespace."""
+        return self._helper.pid
+
     def run(self, spec: SandboxSpec, output: Callable[[int, bytes], None]) -> Outcome:
         """See Runner. The command's HOME is the identity's, unless ``env`` says otherwise."""
         started = time.monotonic()

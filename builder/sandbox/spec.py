@@ -130,6 +130,10 @@ class Outcome(NamedTuple):
 
 
 class Runner(Protocol):
+    @property
+    def pid(self) -> int | None:
+        """The process whose end is the end of every command, however it came; None when there is none."""
+
     def run(self, spec: SandboxSpec, output: Callable[[int, bytes], None]) -> Outcome:
         """Runs one command to its end. ``output(stream, data)`` gets what it writes (1 stdout, 2 stderr), as it comes.
 

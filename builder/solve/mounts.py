@@ -34,6 +34,8 @@ class Helpers(NamedTuple):
     agents: tuple[AgentSource, ...]
     stopped: Callable[[], bool]
     clock: Callable[[], float]
+    worker: Callable[[], int | None]
+    """The process whose end is the end of every command (``Runner.pid``)."""
 
 
 class Mounted(NamedTuple):
@@ -121,6 +123,8 @@ class _Acquiring:
             except Stopped:
                 raise Cancelled(f"stopped while it waited for the cache mount {mount.id}", span=self._span) from None
             self._stack.callback(hold.release)
+            if (pid := self._helpers.worker()) is not None:
+                hold.works(pid)
             path = self._held[kind.identity] = hold.path
         if chosen is None and mount.source != "/":
             path = self._inside(path, mount)

@@ -95,8 +95,14 @@ def _run(node: Node, op: RunOp, given: StepInput, context: StepContext) -> Layer
         context.emit(StepOutput(context.clock(), node.id, stream, data))
 
     selection = given.selection if isinstance(given.selection, MountSelection) else None
+    grants = context.grants
     helpers = Helpers(
-        context.store, Secrets(context.grants.secrets), context.grants.agents, context.stopped, context.clock
+        context.store,
+        Secrets(grants.secrets),
+        grants.agents,
+        context.stopped,
+        context.clock,
+        lambda: context.runner().pid,
     )
     with _mounted(node, op, selection, helpers, workspace) as extra, Phased(context, node, "run"):
         around = Surroundings(context.runner(), context.host(), output, extra)

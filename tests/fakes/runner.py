@@ -41,6 +41,8 @@ class FakeRunner:
         self._running = 0
         self._lock = threading.Lock()
 
+    pid = None
+
     @property
     def commands(self) -> list[str]:
         return [spec.args[-1] for spec in self.specs]

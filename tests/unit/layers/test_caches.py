@@ -1,6 +1,7 @@
 """Cache mounts: who gets which directory, and what is removed when."""
 
 import os
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -139,3 +140,32 @@ def test_layers_go_without_them(tmp_path: Path) -> None:
         assert store.check() == []
     with Store.open(str(tmp_path / "store")):
         assert Path(path).is_dir()
+
+
+def test_what_a_dead_holder_started_is_waited_for(caches: Caches) -> None:
+    """A hold whose process ended without letting go: its descriptor is closed, and nothing else."""
+    command = subprocess.Popen(["sleep", "1000"])
+    hold = take(caches, "locked")
+    hold.works(command.pid)
+    os.close(hold._descriptor)
+    got: list[CacheHold] = []
+    waiting = threading.Thread(target=lambda: got.append(take(caches, "locked")))
+    waiting.start()
+    waiting.join(0.3)
+    assert not got
+    command.kill()
+    command.wait()
+    waiting.join(10)
+    assert [each.path for each in got] == [hold.path]
+    assert got[0].left() == ""
+
+
+def test_a_released_one_is_free_at_once(caches: Caches) -> None:
+    hold = take(caches, "private")
+    hold.works(os.getpid())
+    assert hold.left().startswith(f"{os.getpid()} ")
+    hold.release()
+    assert take(caches, "locked").left() == ""
+    shared = take(caches, "shared", OTHER)
+    shared.works(os.getpid())
+    assert shared.left() == "", "one that is shared tells nothing"
