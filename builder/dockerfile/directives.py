@@ -48,7 +48,7 @@ class DirectiveReader:
                 )
             self.escape = value
         elif name == "check":
-            _validate_check(value, span)
+            validate_check(value, span)
         self.found.append(Directive(name, value, span))
         return True
 
@@ -65,7 +65,7 @@ def _split(line: str) -> tuple[str, str] | None:
     return name, value
 
 
-def _validate_check(value: str, span: Span) -> None:
+def validate_check(value: str, span: Span | None) -> None:
     """``skip=A,B;error=true;experimental=all``, each at most once or so; names of rules are not looked at."""
     for option in value.split(";", 2):
         name, equals, setting = option.partition("=")

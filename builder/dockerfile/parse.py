@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from builder.dockerfile import parse_commands, parse_files
 from builder.dockerfile.blanks import SPACE, split_keyword
-from builder.dockerfile.directives import is_builtin, require_builtin_syntax, unheeded_checks
+from builder.dockerfile.directives import is_builtin, require_builtin_syntax, unheeded_checks, validate_check
 from builder.dockerfile.flags import nearest
 from builder.dockerfile.instructions import (
     Arg,
@@ -46,6 +46,8 @@ def parse(source: bytes, path: str, *, syntax: str | None = None, check: str | N
             f"--build-arg BUILDKIT_SYNTAX={syntax}: other frontends are not supported",
             hint="pybuild reads Dockerfiles itself: leave it out, or give docker/dockerfile:1",
         )
+    if check is not None:
+        validate_check(check, None)
     warnings = [*lines.warnings, *(unheeded_checks(lines.directives) if check is None else ())]
     global_args: list[Arg] = []
     stages: list[Stage] = []

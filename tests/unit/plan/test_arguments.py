@@ -2,7 +2,7 @@
 
 import pytest
 
-from builder.errors import Unsupported
+from builder.errors import ParseError, Unsupported
 from builder.plan.arguments import proxies
 from builder.plan.graph import RunOp
 from layers.image import Platform
@@ -157,6 +157,8 @@ def test_the_check_argument_stands_for_the_directive() -> None:
     text = "# check=error=true\nFROM scratch\n"
     assert ["error=true" in message for message, _ in plan(text).warnings] == [True]
     assert plan(text, build_args=(("BUILDKIT_DOCKERFILE_CHECK", "skip=all"),)).warnings == ()
+    with pytest.raises(ParseError, match="no option jump=all"):
+        plan(text, build_args=(("BUILDKIT_DOCKERFILE_CHECK", "jump=all"),))
 
 
 def test_proxies() -> None:

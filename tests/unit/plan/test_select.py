@@ -4,8 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from builder.dockerfile.ignore import parse_patterns
+from builder.dockerfile.ignore_patterns import PatternError
 from builder.errors import PlanError, Span
+from builder.plan.filtered import Filtered, Only
 from builder.plan.graph import CopyOp, InlineFile
 from builder.plan.select import Selection, select
 from layers.entry import Entry, Kind
@@ -291,3 +296,34 @@ def test_what_is_not_taken_does_not_count() -> None:
 
     assert of_parents(more) == of_parents(FILES)
     assert of_parents({**more, "c/d/e.c": b""}) != of_parents(more)
+
+
+NAMES = st.sampled_from(["a", "b", "ab", ".c"])
+TREES = st.lists(st.lists(NAMES, min_size=1, max_size=4).map("/".join), max_size=8)
+PIECES = st.lists(st.sampled_from(["a", "b", "*", "**", "?", "/", "!", "[ab]", "."]), min_size=1, max_size=5).map(
+    "".join
+)
+
+
+@given(TREES, st.lists(PIECES, max_size=4), st.one_of(st.none(), PIECES))
+def test_what_is_taken_is_what_the_patterns_say_of_each_path(
+    paths: list[str], exclude: list[str], include: str | None
+) -> None:
+    """Walking, which leaves out whole directories, against asking for every file."""
+    files = [path for path in dict.fromkeys(paths) if not any(other.startswith(path + "/") for other in paths)]
+    try:
+        left_out = parse_patterns(exclude)
+        wanted = parse_patterns([include]) if include is not None else None
+    except PatternError:
+        return
+    tree = MemoryTree(dict.fromkeys(files, b""))
+    view = Filtered(tree, b"", Only(wanted, left_out), 0)
+    found: list[bytes] = []
+    todo = [b""]
+    while todo:
+        for entry in view.children(todo.pop()):
+            assert view.lookup(entry.path) is not None
+            assert view.takes(entry.path, entry.kind is Kind.DIRECTORY)
+            (todo if entry.kind is Kind.DIRECTORY else found).append(entry.path)
+    expected = [path for path in files if not left_out.ignored(path) and (wanted is None or wanted.ignored(path))]
+    assert sorted(found) == sorted(path.encode() for path in expected)
