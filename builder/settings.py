@@ -268,9 +268,9 @@ def _build_args(
 
 
 def _epoch(build_args: Mapping[str, str | None]) -> int | None:
-    """Empty is off. Seconds may be negative."""
+    """Empty is off. Seconds may be negative. What ``context`` means is seen when the context is known."""
     value = build_args.get(EPOCH)
-    if not value:
+    if not value or value == "context":
         return None
     if not _INTEGER.match(value):
         raise UnsupportedFlag(
