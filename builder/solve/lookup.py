@@ -150,5 +150,16 @@ def _blocker(
     source = source_input(node)
     for needed in mount_inputs(node) if source is None else (source,):
         if not isinstance(plan.nodes[needed].op, LocalOp):
-            return needed
+            return _step_behind(plan, needed, found)
     return None
+
+
+def _step_behind(plan: Plan, node: NodeId, found: Mapping[NodeId, State]) -> NodeId:
+    """``node``, or of a MergeOp the step that keeps it from being known: the one above, unless that is known."""
+    while is_merge(plan.nodes[node]):
+        state = found[node]
+        if state.on is not None:
+            return state.on
+        below, linked = plan.nodes[node].inputs
+        node = below if state.state == "miss" and found[linked].state != "miss" else linked
+    return node

@@ -346,5 +346,10 @@ def test_what_a_plan_says_of_linked_copies(builds: Builds, jobs: int) -> None:
     assert shown["RUN RunOp"] == "miss"
     assert shown["COPY CopyOp"] == "hit"
     assert shown["LINK MergeOp"] == "miss"
+    copied = plan("FROM scratch AS a\nCOPY --link f /f\nFROM scratch\nCOPY --from=a /f /g\n")
+    said = states(copied, inspect(copied, builds.contexts, builds.store), builds.store)
+    on = said[copied.target].on
+    assert on is not None
+    assert copied.nodes[on].title == "COPY --link f /f"
     hits = states(plan(LINKED), inspect(plan(LINKED), builds.contexts, builds.store), builds.store)
     assert {state.state for state in hits.values()} == {"source", "hit"}
