@@ -3,6 +3,7 @@
 Also what every kind of fetching works with. Neither git nor HTTP is touched before something is asked for.
 """
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -103,4 +104,5 @@ def _from_http(url: str, remote: Remote, directory: str, name: str) -> Fetched:
             while data := read(1 << 20):
                 out.write(data)
         file.chmod(0o600)
+        os.utime(file, (found.mtime, found.mtime))
     return Fetched(directory, single=True)

@@ -24,12 +24,14 @@ DOCKERFILE = "FROM scratch\nCOPY . /all\nCOPY --chown=7:8 own /own\n"
 
 
 def archive(files: Mapping[str, str], *, mode: str = "w") -> bytes:
-    """Files of owner 5:6 and mode 0640, in the order given."""
+    """Files of owner 5:6 and mode 0640, in the order given; what ends in a slash is a directory of mode 0751."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode=mode) as tar:  # type: ignore[call-overload]  # any mode that writes
         for name, text in files.items():
             member = tarfile.TarInfo(name)
             member.size, member.uid, member.gid, member.mode, member.mtime = len(text), 5, 6, 0o640, 1_600_000_000
+            if name.endswith("/"):
+                member.type, member.mode = tarfile.DIRTYPE, 0o751
             tar.addfile(member, io.BytesIO(text.encode()))
     return buffer.getvalue()
 
