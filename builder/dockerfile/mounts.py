@@ -1,4 +1,4 @@
-"""The comma-separated values of ``RUN --mount`` and ``--device``. Pure.
+"""The comma-separated values of ``RUN --mount``. Pure.
 
 Which keys a mount has and when one is refused: BuildKit's frontend (reference 1.9). Keys are read in the order
 written, so ``required`` and ``size`` have to come after the type they belong to.
@@ -162,7 +162,7 @@ def _sharing(mount: Mount, _: str, value: str) -> Mount:
 def _required(mount: Mount, field: str, value: str) -> Mount:
     if mount.type not in {"secret", "ssh"}:
         raise MountError(f"a {mount.type} mount has no key required", _order("required", "secret"))
-    return mount._replace(required=_bool(field, value))
+    return mount._replace(required=parse_switch(field, value))
 
 
 _Reader = Callable[[Mount, str, str], Mount]
@@ -181,8 +181,8 @@ _READERS: dict[str, _Reader] = {
     "from": lambda mount, _, value: mount._replace(stage=value),
     "source": lambda mount, _, value: mount._replace(source=value),
     "target": lambda mount, _, value: mount._replace(target=value),
-    "ro": lambda mount, field, value: mount._replace(read_only=_bool(field, value)),
-    "rw": lambda mount, field, value: mount._replace(read_only=not _bool(field, value)),
+    "ro": lambda mount, field, value: mount._replace(read_only=parse_switch(field, value)),
+    "rw": lambda mount, field, value: mount._replace(read_only=not parse_switch(field, value)),
     "required": _required,
     "size": lambda mount, field, value: mount._replace(size=_size(mount, field, value)),
     "id": lambda mount, _, value: mount._replace(id=value),
@@ -220,7 +220,8 @@ def _check_secret(mount: Mount, given: dict[str, None]) -> None:
         raise MountError("the mount key env is empty", "write env=NAME of the variable")
 
 
-def _bool(field: str, value: str) -> bool:
+def parse_switch(field: str, value: str) -> bool:
+    """As Go's strconv.ParseBool. Raises MountError."""
     if value not in _TRUE | _FALSE:
         raise MountError(f"the mount field {field} is neither true nor false", "write true or false")
     return value in _TRUE

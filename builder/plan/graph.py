@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import ClassVar, NamedTuple, NewType, Protocol
 
 from builder.errors import Span
-from builder.plan.mounts import RunMount
+from builder.plan.mounts import Device, RunMount
 from builder.runflags import SHM_SIZE
 from layers.digest import DiffId, LayerId, Rootfs
 from layers.image import History, ImageConfig, Platform
@@ -141,6 +141,7 @@ class _RunOp(NamedTuple):
     seccomp: bool = True
     security: str = "sandbox"
     """``sandbox`` or ``insecure``."""
+    devices: tuple[Device, ...] = ()
 
 
 class RunOp(_RunOp):
@@ -151,7 +152,7 @@ class RunOp(_RunOp):
     KEY: ClassVar[frozenset[str]] = frozenset(
         {
             *("args", "env", "cwd", "user", "network", "hostname", "scripts", "platform", "mounts", "security"),
-            *("host_names", "ulimits", "shm_size", "seccomp"),
+            *("host_names", "ulimits", "shm_size", "seccomp", "devices"),
         }
     )
     NOT_KEY: ClassVar[frozenset[str]] = frozenset({"proxy_env", "host_addresses"})

@@ -26,7 +26,7 @@ from builder.plan.graph import (
     ScriptFile,
     WebFile,
 )
-from builder.plan.mounts import MOUNTS, RunMount
+from builder.plan.mounts import MOUNTS, Device, RunMount
 from layers.digest import CacheKey, Digest
 from layers.image import Platform
 
@@ -58,7 +58,7 @@ def _hash(*parts: Any) -> CacheKey:
     return CacheKey(Digest.of(text.encode()))
 
 
-def _fields(value: Op | RunMount) -> list[Any]:
+def _fields(value: Op | RunMount | Device) -> list[Any]:
     return [type(value).__name__, {field: _plain(getattr(value, field)) for field in sorted(value.KEY)}]
 
 

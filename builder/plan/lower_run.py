@@ -2,13 +2,16 @@
 
 import re
 
+from builder.dockerfile.devices import parse_device
 from builder.dockerfile.instructions import Run
-from builder.errors import PlanError, Unsupported
+from builder.dockerfile.mounts import MountError
+from builder.errors import PlanError
 from builder.grants import NETWORK_HOST, SECURITY_INSECURE
 from builder.plan import titles
 from builder.plan.arguments import DEFAULT_HOSTNAME, HOSTNAME
 from builder.plan.graph import RunOp, ScriptFile
 from builder.plan.lower_mounts import lower_mounts
+from builder.plan.mounts import Device
 from builder.plan.scope import Scope
 from builder.plan.stage_state import StageState
 from builder.plan.stages import Ref
@@ -32,7 +35,6 @@ def in_shell(config: ImageConfig, text: str) -> tuple[str, ...]:
 
 def run(state: StageState, instruction: Run, sources: tuple[Ref | None, ...], scope: Scope) -> StageState:
     """``sources``: what ``from`` of each mount names."""
-    _refuse(instruction)
     mounts, inputs = lower_mounts(state, instruction, sources, scope) if instruction.mounts else ((), ())
     body, scripts, args = _command(instruction, state.config)
     flags = scope.found.run_flags
@@ -48,6 +50,7 @@ def run(state: StageState, instruction: Run, sources: tuple[Ref | None, ...], sc
         platform=state.config.platform.normalized(),
         mounts=mounts,
         security=_security(instruction, scope),
+        devices=_devices(instruction) if instruction.devices else (),
         host_names=tuple(name for name, _ in flags.hosts),
         host_addresses=tuple(address for _, address in flags.hosts),
         ulimits=tuple((limit.name, limit.soft, limit.hard) for limit in flags.ulimits),
@@ -109,7 +112,9 @@ def _not_allowed(flag: str, right: str, instruction: Run) -> PlanError:
     )
 
 
-def _refuse(instruction: Run) -> None:
-    if instruction.devices:
-        hint = "leave it out: steps have the usual devices only"
-        raise Unsupported("RUN --device is not supported yet", span=instruction.span, hint=hint)
+def _devices(instruction: Run) -> tuple[Device, ...]:
+    try:
+        parsed = [parse_device(value) for value in instruction.devices]
+    except MountError as error:
+        raise PlanError(f"RUN --device: {error.message}", span=instruction.span, hint=error.hint) from error
+    return tuple(Device(device.name, device.required) for device in parsed)

@@ -97,6 +97,20 @@ class SshMount(_SshMount):
     NOT_KEY: ClassVar[frozenset[str]] = frozenset({"required"})
 
 
+class _Device(NamedTuple):
+    name: str
+    required: bool
+
+
+class Device(_Device):
+    """A device of the host, by its name in the Container Device Interface."""
+
+    __slots__ = ()
+    KEY: ClassVar[frozenset[str]] = frozenset({"name"})
+    NOT_KEY: ClassVar[frozenset[str]] = frozenset({"required"})
+
+
 RunMount = BindMount | CacheMount | TmpfsMount | SecretMount | SshMount
 
-MOUNTS = (BindMount, CacheMount, TmpfsMount, SecretMount, SshMount)
+MOUNTS = (BindMount, CacheMount, TmpfsMount, SecretMount, SshMount, Device)
+"""All that declare what of them is in the key."""

@@ -39,6 +39,7 @@ _LOCAL = frozenset({"rootfs", "looked_up"})
 _SELDOM: Mapping[str, object] = {
     "mounts": [],
     "security": "sandbox",
+    "devices": [],
     "host_names": [],
     "host_addresses": [],
     "ulimits": [],

@@ -25,7 +25,8 @@ Answer = tuple[int | None, int | None, str | None]
 
 JobMount = tuple[str, bytes, bool, bool, tuple[bytes, ...], tuple[int, ...]]
 """Kind (as in ``spec``), target, whether it is a directory, whether it is read-only, and what belongs to the kind:
-``tree`` (directory, overlay options, source), ``host`` (path), ``tmpfs`` (size), ``secret`` (data; mode, uid, gid)."""
+``tree`` (directory, overlay options, source), ``host`` and ``device`` (path), ``tmpfs`` (size), ``secret`` (data; mode,
+uid, gid)."""
 
 _BOOT = "import sys; sys.path.insert(0, sys.argv[2]); __import__(sys.argv[1], fromlist=['main']).main(int(sys.argv[3]))"
 

@@ -57,8 +57,8 @@ def _opened(wanted: JobMount) -> int:
     flags = MS_NODEV | (MS_RDONLY if read_only else 0)
     if kind == "tree":
         return _tree(texts[0], texts[1], texts[2], flags)
-    if kind == "host":
-        return open_mount(texts[0], flags)
+    if kind in {"host", "device"}:
+        return open_mount(texts[0], flags & ~MS_NODEV if kind == "device" else flags)
     if kind == "tmpfs":
         return _tmpfs(numbers[0], flags)
     return _secret(texts[0], numbers, flags)

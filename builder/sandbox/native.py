@@ -220,7 +220,14 @@ def _mount(mount: Mount) -> JobMount:
             texts = (os.fsencode(described.directory), os.fsencode(described.options), mount.source)
             return "tree", target, mount.directory, mount.read_only, texts, ()
         case HostMount():
-            return "host", target, mount.directory, mount.read_only, (os.fsencode(mount.path),), ()
+            return (
+                "device" if mount.devices else "host",
+                target,
+                mount.directory,
+                mount.read_only,
+                (os.fsencode(mount.path),),
+                (),
+            )
         case TmpfsMount():
             return "tmpfs", target, True, mount.read_only, (), (mount.size,)
         case SecretFile():

@@ -69,6 +69,8 @@ class HostMount(NamedTuple):
     path: str
     directory: bool
     read_only: bool
+    devices: bool = False
+    """Device nodes can be opened through it."""
 
 
 class TmpfsMount(NamedTuple):
@@ -114,8 +116,8 @@ class SandboxSpec(NamedTuple):
     """Nothing masked, /proc, /sys and cgroups writable, the host's devices: of all this what the runner itself may do.
     Capabilities and filter are not touched by it."""
     mounts: tuple[Mount, ...] = ()
-    """Mounted in the order of their targets, so that one may lie in another. No device in any of them can be opened.
-    A missing mount point is made, and removed again if it was made in the root."""
+    """Mounted in the order of their targets, so that one may lie in another. No device in them can be opened, unless
+    they say so. A missing mount point is made, and removed again if it was made in the root."""
     limits: tuple[tuple[int, int, int], ...] = ()
     """Resource limits: number, soft, hard; -1 is none. The others are those of this process."""
 

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple, assert_never
 
 from builder.errors import Cancelled, Span, StepFailed
-from builder.grants import AgentSource
+from builder.grants import Grants
 from builder.plan.graph import RunOp
 from builder.plan.mounts import BindMount, CacheMount, SecretMount, SshMount, TmpfsMount
 from builder.plan.select_mounts import Chosen, MountSelection
 from builder.sandbox import spec
 from builder.solve.agents import Owner, agent_socket, find
+from builder.solve.devices import Edits, edits
 from builder.solve.mount_files import TOP, context_layer, entries
 from builder.solve.secrets import Secrets
 from layers.caches import CacheKind, Stopped
@@ -31,7 +32,7 @@ class Helpers(NamedTuple):
 
     store: Store
     secrets: Secrets
-    agents: tuple[AgentSource, ...]
+    grants: Grants
     stopped: Callable[[], bool]
     clock: Callable[[], float]
     worker: Callable[[], int | None]
@@ -61,6 +62,9 @@ def mounted(op: RunOp, selection: MountSelection | None, helpers: Helpers, span:
         pairs = sorted(zip(op.mounts, chosen, strict=True), key=lambda pair: _order(*pair))
         for mount, source in pairs:
             acquiring.add(mount, source)
+        extra = edits(op.devices, helpers.grants, span) if op.devices else Edits((), ())
+        acquiring.mounts += extra.mounts
+        acquiring.env.update(extra.env)
         own = {name for name, _ in op.env}
         env = ((name, value) for name, value in acquiring.env.items() if name != AGENT_VARIABLE or name not in own)
         yield Mounted(tuple(acquiring.mounts), tuple(env))
@@ -158,7 +162,7 @@ class _Acquiring:
     def _agent(self, mount: SshMount) -> None:
         """SSH_AUTH_SOCK is set whether there is an agent or not, as in BuildKit."""
         self.env.setdefault(AGENT_VARIABLE, mount.target)
-        source = find(self._helpers.agents, mount.id)
+        source = find(self._helpers.grants.agents, mount.id)
         if source is None and mount.required:
             raise StepFailed(
                 f"RUN --mount: the ssh agent {mount.id} is required, and was not given",

@@ -99,7 +99,7 @@ def _run(node: Node, op: RunOp, given: StepInput, context: StepContext) -> Layer
     helpers = Helpers(
         context.store,
         Secrets(grants.secrets),
-        grants.agents,
+        grants,
         context.stopped,
         context.clock,
         lambda: context.runner().pid,
@@ -116,7 +116,9 @@ def _mounted(
     """The step's mounts; when they cannot be had, the workspace goes."""
     with contextlib.ExitStack() as stack:
         try:
-            extra = stack.enter_context(mounted(op, selection, helpers, node.span)) if op.mounts else NOTHING
+            extra = (
+                stack.enter_context(mounted(op, selection, helpers, node.span)) if op.mounts or op.devices else NOTHING
+            )
         except BaseException:
             workspace.discard()
             raise

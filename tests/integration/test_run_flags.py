@@ -1,5 +1,7 @@
 """``RUN --network`` and ``--security`` from inside of the step."""
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -74,3 +76,37 @@ def test_insecure(bench: Bench, tmp_path: Path) -> None:
     for text in ("writable\n", "opened\n", "mounted\n", " /sys sysfs rw\n", "back in the sandbox\n"):
         assert text in found, found
     assert "CapEff:\t0000000000000000\n1\n" in found
+
+
+@pytest.fixture
+def device() -> Iterator[str]:
+    """A device that is /dev/zero by another name."""
+    folder = Path("/var/run/cdi")
+    made = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "pybuild-test.json"
+    node = {"path": "/dev/nothing", "hostPath": "/dev/zero"}
+    edits = {
+        "env": ["FOUND=it"],
+        "deviceNodes": [node],
+        "mounts": [{"hostPath": "/etc/hostname", "containerPath": "/h"}],
+    }
+    document = {"kind": "pybuild.test/zero", "devices": [{"name": "a", "containerEdits": edits}]}
+    path.write_text(json.dumps(document))
+    yield "pybuild.test/zero=a"
+    path.unlink()
+    if made:
+        folder.rmdir()
+
+
+def test_devices(bench: Bench, tmp_path: Path, device: str) -> None:
+    text = f"""FROM busybox
+RUN --device={device} --device=pybuild.test/none head -c 3 /dev/nothing | wc -c; \
+    echo $FOUND; cmp /h /etc/hostname; ls /h
+RUN ls /dev/nothing /h; echo ${{FOUND-gone}}
+"""
+    refused = attempt(bench, tmp_path, text)
+    assert refused.code == 1 and f"--allow device={device}" in refused.stderr
+    found = output(bench, tmp_path, text, f"--allow=device={device}")
+    assert found.startswith("3\nit\n") and "\n/h\n" in found and found.endswith("gone\n")
+    assert "ls: /dev/nothing: No such file" in found and "ls: /h: No such file" in found

@@ -1,9 +1,7 @@
 """RUN: argument vectors, environments, heredocs, history."""
 
-import pytest
-
-from builder.errors import Unsupported
 from builder.plan.graph import RunOp, ScriptFile
+from builder.plan.mounts import Device
 from layers.image import Platform
 from tests.support.planning import ENV_PATH, created_by, image, last, only, plan
 
@@ -117,17 +115,9 @@ def test_an_empty_command_still_makes_a_layer() -> None:
     assert len(found.layers) == 1
 
 
-@pytest.mark.parametrize(
-    ("flags", "what"),
-    [
-        ("--device=vendor.com/class=name", "--device"),
-    ],
-)
-def test_unsupported_flags_say_so(flags: str, what: str) -> None:
-    with pytest.raises(Unsupported, match=f"RUN {what} is not supported yet") as caught:
-        plan(f"FROM scratch\nRUN {flags} x\n")
-    assert caught.value.span is not None and caught.value.span.first_line == 2
-    assert caught.value.hint
+def test_devices() -> None:
+    op = run_op("RUN --device=vendor.com/gpu=0,required --device=vendor.com/gpu x\n")
+    assert op.devices == (Device("vendor.com/gpu=0", True), Device("vendor.com/gpu", False))
 
 
 def test_flags_that_ask_for_the_default_change_nothing() -> None:
