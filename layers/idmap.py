@@ -4,10 +4,13 @@ Ids of an image are ids inside the namespace, so nothing is ever translated here
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 Row = tuple[int, int, int]
 """First id inside, first id outside, how many: a line of /proc/self/uid_map."""
+
+USUAL = 65535
+"""Ids below are those of images: what tools give to a user, 65536 at most, may lack the last one."""
 
 SETTING = "ids"
 """Under which a store remembers ``IdMap.text``."""
@@ -29,6 +32,10 @@ class IdMap(NamedTuple):
     def single(self) -> bool:
         """Whether all files belong to one user, and one group."""
         return _count(self.uids) == 1 and _count(self.gids) == 1
+
+    def agrees(self, other: Self) -> bool:
+        """Whether all ids that images use mean the same in both: larger ones do not count."""
+        return all(_clip(mine) == _clip(theirs) for mine, theirs in zip(self, other, strict=True))
 
     def has(self, uid: int, gid: int) -> bool:
         return has_id(self.uids, uid) and has_id(self.gids, gid)
@@ -55,6 +62,10 @@ def parse_text(text: str) -> IdMap:
 
 def has_id(rows: Iterable[Row], number: int) -> bool:
     return any(first <= number < first + count for first, _, count in rows)
+
+
+def _clip(rows: Iterable[Row]) -> list[Row]:
+    return [(first, outside, min(count, USUAL - first)) for first, outside, count in rows if first < USUAL]
 
 
 def _count(rows: Iterable[Row]) -> int:

@@ -2,8 +2,8 @@
 
 An owner whose ids are not in the namespace (``layers.idmap``) is kept in the attribute ``user.pybuild.owner`` of a file
 or directory that belongs to root. Overlayfs copies such attributes with the file. Links and FIFOs cannot have any: they
-come to belong to root. A device node, which nobody can make in a namespace, is an empty file of mode 0 that belongs to
-root and has the attribute ``user.pybuild.device``.
+come to belong to root. A device node, which nobody can make in a namespace (nor root without CAP_MKNOD), is an empty
+file of mode 0 that belongs to root and has the attribute ``user.pybuild.device``.
 
 Commands of an image can set these attributes too. They gain nothing by it: only ids that no command can have are taken
 from them, and only what root alone can write to is taken for a device.
@@ -41,11 +41,6 @@ def can_have(uid: int, gid: int) -> bool:
     return (uid, gid) == _ROOT or current().has(uid, gid)
 
 
-def can_have_all() -> bool:
-    """Whether this process is in no user namespace that would keep anything from it."""
-    return current().whole
-
-
 def owner(status: os.stat_result, xattrs: Xattrs) -> tuple[int, int]:
     """To whom a file of a layer belongs."""
     found = status.st_uid, status.st_gid
@@ -73,7 +68,7 @@ def forget(fd: int) -> None:
 
 
 def stands_for_device(fd: int) -> bool:
-    return not current().whole and DEVICE in dict(_xattrs(fd))
+    return DEVICE in dict(_xattrs(fd))
 
 
 def _xattrs(file: int | bytes) -> Xattrs:
@@ -100,7 +95,7 @@ def device(path: bytes, status: os.stat_result, xattrs: Xattrs) -> Entry | None:
     Raises StoreError for one that a command has changed: what it wanted cannot be known.
     """
     value = dict(xattrs).get(DEVICE)
-    if value is None or current().whole or not stat.S_ISREG(status.st_mode):
+    if value is None or not stat.S_ISREG(status.st_mode):
         return None
     words = value.split()
     changed = stat.S_IMODE(status.st_mode) or status.st_size or (status.st_uid, status.st_gid) != _ROOT

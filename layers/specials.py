@@ -18,7 +18,7 @@ def make_special(directory: int, name: bytes, entry: Entry, *, stand_ins: bool) 
     try:
         _make(directory, name, entry)
     except PermissionError:
-        if entry.kind not in {Kind.CHAR, Kind.BLOCK} or owners.can_have_all():
+        if entry.kind not in {Kind.CHAR, Kind.BLOCK}:
             raise
         if not stand_ins:
             raise PybuildError(

@@ -18,7 +18,7 @@ from layers.storecontext import StoreContext
 def match(context: StoreContext, collector: Collector) -> None:
     """Raises StoreError when the store's files were written with ids that mean others now."""
     now, before = current(), context.layers.setting(SETTING)
-    if before is not None and before != now.text():
+    if before is not None and not now.agrees(parse_text(before)):
         if not parse_text(before).single:
             raise StoreError(
                 f"the files of the store {context.root} were written with other user ids than today's",
@@ -31,5 +31,5 @@ def match(context: StoreContext, collector: Collector) -> None:
             )
         collector.forget_made(SETTING, now.text())
         return
-    if before is None:
+    if before != now.text():
         context.layers.set_setting(SETTING, now.text())

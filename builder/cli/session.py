@@ -18,8 +18,19 @@ if TYPE_CHECKING:
     from registry.credentials import Runner
     from registry.session import Session as RegistrySession
 
-_STARTED_AS_ROOT = os.geteuid() == 0
-"""In a user namespace of our own everybody is root."""
+
+def _is_root() -> bool:
+    """Whether the store is kept where services keep their data. Everybody can be root of a user namespace, but may not
+    write there."""
+    if os.geteuid() != 0:
+        return False
+    with open("/proc/self/uid_map", encoding="ascii") as file:  # noqa: PTH123 - on every start
+        whole = file.read().split() == ["0", "0", str((1 << 32) - 1)]
+    return whole or any(os.access(path, os.W_OK) for path in ("/var/lib/pybuild", "/var/lib"))
+
+
+_STARTED_AS_ROOT = _is_root()
+"""Asked before a namespace of our own is entered."""
 
 _CAP_SYS_ADMIN = 21
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -96,6 +107,12 @@ class Session:
         """For commands that touch files of layers, before anything else: whoever is not root of this machine becomes
         root of a user namespace. Raises Unsupported where that cannot be done."""
         if _has_admin():
+            from layers.processids import current
+
+            if current().single:
+                from builder.sandbox.reasons import SINGLE_AROUND
+
+                self.notice = SINGLE_AROUND
             return
         from builder.sandbox.userns import enter
 

@@ -17,6 +17,7 @@ APPARMOR_SWITCH = "kernel.apparmor_restrict_unprivileged_userns"
 """Ubuntu's, since 23.10."""
 SWITCHES = (CLONE_SWITCH, LIMIT, APPARMOR_SWITCH)
 
+_COST = "files can only belong to root in a RUN, which cannot change to another user or owner (apt-get wants to)"
 PACKAGES = "package uidmap on Debian and Ubuntu, shadow-utils on Fedora, shadow-uidmap on Alpine"
 
 
@@ -75,9 +76,14 @@ def single_id(name: str, *, range_missing: bool, first_free: int, failure: str |
     else:
         why = failure or "newuidmap and newgidmap are not installed"
         mend = f"install newuidmap and newgidmap, setuid root ({PACKAGES})"
-    cost = "files can only belong to root in a RUN, which cannot change to another user or owner (apt-get wants to)"
-    return Reason(f"building with a single user id: {why}. So {cost}", mend)
+    return Reason(f"building with a single user id: {why}. So {_COST}", mend)
 
+
+SINGLE_AROUND = Reason(
+    f"building with a single user id, all that this user namespace has. So {_COST}",
+    "run pybuild outside of it, or make it with more: unshare --map-root-user --map-auto",
+)
+"""Of a namespace that somebody else made."""
 
 SINGLE = "this build has a single user id, so no command can change users or owners"
 _MORE = "give the user subordinate ids (pybuild doctor shows the command), or build as root"

@@ -40,5 +40,18 @@ def test_a_text_is_read_back() -> None:
         assert parse_text(ids.text()) == ids
 
 
+def test_maps_agree_on_what_images_use() -> None:
+    fewer = parse("0 1000 1\n1 100000 65535\n")
+    more = parse("0 1000 1\n1 100000 65536\n65537 300000 5\n")
+    other = parse("0 1000 1\n1 200000 65536\n")
+    few = parse("0 1000 1\n1 100000 1000\n")
+    ids = IdMap(SUBORDINATE, SUBORDINATE)
+    assert ids.agrees(IdMap(fewer, more))
+    assert IdMap(more, fewer).agrees(ids)
+    for rows in (other, few, ONE, WHOLE.uids):
+        assert not ids.agrees(IdMap(SUBORDINATE, rows))
+        assert not IdMap(rows, SUBORDINATE).agrees(ids)
+
+
 def test_this_process_has_root() -> None:
     assert current().uids

@@ -84,11 +84,6 @@ def test_a_device_that_makes_no_sense_is_an_error(ids: IdMap, value: bytes) -> N
         owners.device(b"x", status(stat.S_IFREG), ((owners.DEVICE, value),))
 
 
-@pytest.mark.parametrize("ids", [WHOLE], indirect=True)
-def test_root_has_real_devices_only(ids: IdMap) -> None:
-    assert owners.device(b"x", status(stat.S_IFREG), DEVICE) is None
-
-
 def test_no_layer_has_the_attributes() -> None:
     for name in (owners.OWNER, owners.DEVICE, b"user.pybuild.other"):
         assert is_reserved_xattr(name)
@@ -132,7 +127,7 @@ def test_a_directory_given_back_to_root_is_root_s(ids: IdMap, tmp_path: Path) ->
     assert read_xattrs(raw) == ()
 
 
-@pytest.mark.parametrize("ids", [ONE], indirect=True)
+@pytest.mark.parametrize("ids", [ONE, WHOLE], indirect=True)
 def test_devices_that_cannot_be_made_stand_as_files(
     ids: IdMap, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -147,15 +142,3 @@ def test_devices_that_cannot_be_made_stand_as_files(
     for name in (b"null", b"again"):
         raw = os.fsencode(tmp_path / os.fsdecode(name))
         assert entry_of(name, Path(os.fsdecode(raw)).lstat(), raw, read_xattrs(raw)) == null._replace(path=name)
-
-
-@pytest.mark.parametrize("ids", [WHOLE], indirect=True)
-def test_a_root_that_may_not_make_devices_is_told_so(
-    ids: IdMap, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise PermissionError(1, "Operation not permitted")
-
-    monkeypatch.setattr(os, "mknod", refuse)
-    with pytest.raises(PermissionError):
-        unpack([Entry(b"null", Kind.CHAR, 0o666, device=(1, 3))], str(tmp_path), stand_ins=True)
