@@ -58,17 +58,18 @@ class Supply:
         """Returns when all of these are in the store; fetches several at once. Raises NotInStore for one of which
         nobody knows where it is to be had, and what fetching fails with."""
         for download in [self.begin(blob.digest, blob.size, listener) for blob in blobs]:
-            if download is not None:
-                download.result.result()
+            self._wait(download)
 
     def can_have(self, blob: "Descriptor") -> bool:
         """Whether a blob is here, or it is known where it is to be had."""
         return self._blobs.has(blob.digest) or bool(self.origins.of(blob.digest))
 
     def _fetch_one(self, digest: BlobDigest, size: int) -> None:
-        download = self.begin(digest, size)
+        self._wait(self.begin(digest, size))
+
+    def _wait(self, download: "Download | None") -> None:
         if download is not None:
-            download.result.result()
+            self._open().wait(download)
 
     def _open(self) -> "Downloads":
         with self._lock:
@@ -154,9 +155,7 @@ class Supply:
         problem: IntegrityError | None = None
         for claim in self.claims.of(diff_id) if found is None else ():
             digest = claim.digest
-            download = self.begin(digest, claim.size, listener)
-            if download is not None:
-                download.result.result()
+            self._wait(self.begin(digest, claim.size, listener))
             try:
                 found = self._believed(claim)
                 break

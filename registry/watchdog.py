@@ -70,8 +70,11 @@ class Watchdog:
             self._watches.discard(watch)
 
     def close(self) -> None:
+        """Ends what is still under way: there may be threads that read, and nobody who wants it."""
         with self._changed:
             self._closed = True
+            for watch in self._watches:
+                watch.expire()
             self._changed.notify()
         if self._thread is not None:
             self._thread.join()

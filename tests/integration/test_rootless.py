@@ -398,3 +398,20 @@ def test_more_ids_replace_what_was_made_with_one(alone: UserBench, context: Path
     assert not second.of("warned")
     assert second.executed() == {"RUN stat -c %u:%g /home > /owner"}
     assert second.image_id != first.image_id
+
+
+def test_base_layers_are_fetched_inside_of_the_namespace(theirs: UserBench, context: Path) -> None:
+    """A build leaves them at the registry, the next one fetches them; ``pull``, outside, finds them there."""
+    with FakeRegistry().running() as fake:
+        base = f"{fake.host}/team/base:1"
+        theirs.pybuild("tag", "busybox", base)
+        theirs.pybuild("push", base)
+        elsewhere = UserBench(theirs.user, theirs.user.home / "elsewhere")
+        write_tree(context, {"Dockerfile": f"FROM {base}\nENV A=b\n"})
+        elsewhere.build(context)
+        layer = json.loads(fake.manifests["team/base", "1"].raw)["layers"][0]["digest"]
+        assert fake.requests(f"GET .*/blobs/{layer}") == []
+        write_tree(context, {"Dockerfile": f"FROM {base}\nRUN id > /me\n"})
+        assert elsewhere.build(context).executed() == {"RUN id > /me"}
+        elsewhere.pybuild("pull", base)
+        assert len(fake.requests(f"GET .*/blobs/{layer}")) == 1

@@ -2,12 +2,15 @@
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from builder.errors import PlanError
+from builder.errors import Cancelled, PlanError
+from builder.events import Event, Transfer
 from builder.settings import OutputSpec
 from layers.errors import PybuildError
 from registry.errors import Denied
@@ -149,8 +152,6 @@ def test_another_registry_gets_what_it_lacks(builds: Builds, fake: FakeRegistry)
 
 
 def test_two_builds_at_once_share(builds: Builds, fake: FakeRegistry) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
     text = f"FROM {base_name(fake)}\nCOPY file /\n"
     fake.fault("GET .*/blobs/", faults.late(0.3))
     with ThreadPoolExecutor(3) as pool:
@@ -250,3 +251,36 @@ def test_never_asking_anybody(builds: Builds, fake: FakeRegistry) -> None:
         builds.build(text, pull="never")
     assert "--pull=never" in (caught.value.hint or "")
     assert fake.log == []
+
+
+def test_cancelling_ends_a_transfer(builds: Builds, fake: FakeRegistry) -> None:
+    """Soon, and what came of it is taken up later."""
+    large = make_image(make_layer({"large": bytes(range(256)) * 2000}, compressed=False))
+    fake.put_image("team/large", large, "1")
+    fake.fault(f"GET .*/blobs/{large.layers[0].digest}", faults.slow_body, times=1)
+
+    def hear(event: Event) -> None:
+        if isinstance(event, Transfer):
+            builds.cancelled.set()
+
+    builds.hear = hear
+    started = time.monotonic()
+    with pytest.raises(Cancelled):
+        builds.build(f"FROM {fake.host}/team/large:1\nCOPY file /\n")
+    assert time.monotonic() - started < 15
+    builds.hear = lambda _: None
+    builds.cancelled.clear()
+    builds.build(f"FROM {fake.host}/team/large:1\nCOPY file /\n")
+    with builds.store() as store:
+        assert store.check() == []
+
+
+def test_a_failing_step_ends_the_transfers_of_others(builds: Builds, fake: FakeRegistry) -> None:
+    fake.fault(f"GET .*/blobs/{ALL[1]}", faults.slow_body)
+    started = time.monotonic()
+    with pytest.raises(PlanError, match="is not a directory"):
+        builds.build(
+            f"FROM {base_name(fake)} AS slow\nCOPY file /\nFROM scratch\nCOPY file /\n"
+            "WORKDIR /file/x\nCOPY --from=slow /file /y\n"
+        )
+    assert time.monotonic() - started < 15

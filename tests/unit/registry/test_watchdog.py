@@ -57,3 +57,15 @@ def test_a_closed_socket_is_no_trouble() -> None:
     watch.expire()
     assert watch.expired
     dog.close()
+
+
+def test_closing_ends_what_is_under_way() -> None:
+    ours, theirs = socket.socketpair()
+    dog = Watchdog(interval_s=0.01)
+    with ours, theirs:
+        dog.watch(100).connection = Connection(ours)
+        reader = threading.Thread(target=ours.recv, args=(1,))
+        reader.start()
+        dog.close()
+        reader.join(20)
+        assert not reader.is_alive()
