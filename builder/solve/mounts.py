@@ -35,6 +35,8 @@ class Helpers(NamedTuple):
     grants: Grants
     stopped: Callable[[], bool]
     clock: Callable[[], float]
+    tell: Callable[[str], None]
+    """Into the step's output."""
     worker: Callable[[], int | None]
     """The process whose end is the end of every command (``Runner.pid``)."""
 
@@ -122,7 +124,7 @@ class _Acquiring:
         if path is None:
             try:
                 hold = self._helpers.store.caches().acquire(
-                    kind, mount.sharing, lambda path: _fill(path, mount, chosen), self._helpers.stopped
+                    kind, mount.sharing, lambda path: _fill(path, mount, chosen), self._impatient(mount.id)
                 )
             except Stopped:
                 raise Cancelled(f"stopped while it waited for the cache mount {mount.id}", span=self._span) from None
@@ -133,6 +135,19 @@ class _Acquiring:
         if chosen is None and mount.source != "/":
             path = self._inside(path, mount)
         return spec.HostMount(mount.target, path, os.path.isdir(path), mount.read_only)
+
+    def _impatient(self, name: str) -> Callable[[], bool]:
+        """``stopped``, which is asked before every try: the first time but one it tells why nothing happens."""
+        tries = 0
+
+        def stopped() -> bool:
+            nonlocal tries
+            tries += 1
+            if tries == 2:
+                self._helpers.tell(f"waiting for the cache mount {name.removeprefix('/')}, which another step holds\n")
+            return self._helpers.stopped()
+
+        return stopped
 
     def _inside(self, path: str, mount: CacheMount) -> str:
         """``source`` within the cache itself: never through a link, which could lead anywhere."""

@@ -102,6 +102,7 @@ def _run(node: Node, op: RunOp, given: StepInput, context: StepContext) -> Layer
         grants,
         context.stopped,
         context.clock,
+        lambda text: output(2, text.encode(errors="surrogateescape")),
         lambda: context.runner().pid,
     )
     with _mounted(node, op, selection, helpers, workspace) as extra, Phased(context, node, "run"):
