@@ -103,6 +103,14 @@ def missing_id(identity: Identity, ids: IdMap) -> Reason | None:
     return Reason(what, "widen the user's ranges in /etc/subuid and /etc/subgid, or build as root")
 
 
+def missing_owner(uid: int, gid: int, ids: IdMap) -> Reason | None:
+    """Why a mounted file or directory cannot belong to somebody."""
+    if ids.has(uid, gid):
+        return None
+    what = "this build has a single user id" if ids.single else "that is beyond the ids that this build has"
+    return Reason(f"nothing that is mounted can belong to {uid}:{gid}: {what}", _MORE)
+
+
 def failed_command(ids: IdMap) -> str | None:
     """What may be behind any failure of a command."""
     if not ids.single:

@@ -13,6 +13,7 @@ from builder.plan.graph import RunOp
 from builder.plan.mounts import BindMount, CacheMount, SecretMount, SshMount, TmpfsMount
 from builder.plan.select_mounts import Chosen, MountSelection
 from builder.sandbox import spec
+from builder.sandbox.reasons import missing_owner
 from builder.solve.agents import Owner, agent_socket, find
 from builder.solve.devices import Edits, edits
 from builder.solve.mount_files import TOP, context_layer, entries
@@ -20,6 +21,7 @@ from builder.solve.secrets import Secrets
 from layers.caches import CacheKind, Stopped
 from layers.digest import Rootfs
 from layers.entry import Kind
+from layers.processids import current
 from layers.store import Store
 from layers.unpack import unpack
 
@@ -87,6 +89,8 @@ class _Acquiring:
         """Caches of this step: mounted twice, one is the same directory twice."""
 
     def add(self, mount: BindMount | CacheMount | TmpfsMount | SecretMount | SshMount, chosen: Chosen | None) -> None:
+        if isinstance(mount, CacheMount | SecretMount | SshMount):
+            self._refuse_owner(mount.uid or 0, mount.gid or 0)
         match mount:
             case BindMount():
                 assert chosen is not None
@@ -101,6 +105,11 @@ class _Acquiring:
                 self._agent(mount)
             case _:
                 assert_never(mount)
+
+    def _refuse_owner(self, uid: int, gid: int) -> None:
+        missing = missing_owner(uid, gid, current())
+        if missing is not None:
+            raise StepFailed(f"RUN --mount: {missing.message}", span=self._span, hint=missing.hint)
 
     def _bind(self, mount: BindMount, chosen: Chosen) -> spec.TreeMount:
         store = self._helpers.store

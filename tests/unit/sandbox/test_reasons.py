@@ -9,6 +9,7 @@ from builder.sandbox.reasons import (
     failed_command,
     failed_start,
     missing_id,
+    missing_owner,
     no_namespace,
     single_id,
 )
@@ -87,6 +88,13 @@ def test_who_cannot_and_what_to_do(ids: IdMap, who: Identity, message: str) -> N
     assert reason is not None
     assert message in reason.message
     assert "subuid" in reason.hint or "subordinate" in reason.hint
+
+
+@pytest.mark.parametrize(("ids", "uid", "told"), [(ONE, 33, "single"), (MANY, 70000, "beyond"), (WHOLE, 70000, None)])
+def test_whose_a_mounted_file_can_be(ids: IdMap, uid: int, told: str | None) -> None:
+    reason = missing_owner(uid, 0, ids)
+    assert (reason is None) == (told is None)
+    assert reason is None or (told or "") in reason.message
 
 
 def test_a_failure_with_a_single_id_may_be_its_fault() -> None:
