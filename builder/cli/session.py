@@ -134,7 +134,9 @@ class Session:
 
 
 def _has_admin() -> bool:
-    """Whether this process may mount: in the user namespace it is in, be that the first one or not."""
+    """Whether this process is root and may mount: in the user namespace it is in, be that the first one or not."""
+    if os.geteuid() != 0:
+        return False
     with open("/proc/self/status", encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - on every start
         rights = next((line.split()[1] for line in file if line.startswith("CapEff:")), "0")
     return bool(int(rights, 16) >> _CAP_SYS_ADMIN & 1)

@@ -314,6 +314,54 @@ def test_a_host_without_user_namespaces_says_so(theirs: UserBench, context: Path
     assert "sudo sysctl -w user.max_user_namespaces=" in done.stderr
 
 
+def test_a_container_that_hides_parts_of_proc_says_so(theirs: UserBench, context: Path) -> None:
+    """The kernel gives nobody a /proc of his own that shows more than the one he has."""
+    write_tree(context, {"Dockerfile": "FROM busybox\nRUN true\n"})
+    hide = 'mount -t tmpfs hidden /proc/fs && exec "$@"'
+    command = ["unshare", "--mount", "sh", "-c", hide, "sh"]
+    command += theirs.command("build", "--no-cache", "--progress", "plain", context)
+    done = subprocess.run(
+        command, check=False, capture_output=True, text=True, env=theirs.environment(), cwd=REPOSITORY
+    )
+    assert done.returncode == 1
+    assert "could not be started: mount proc on /proc: Operation not permitted" in done.stderr
+    assert "--security-opt systempaths=unconfined" in done.stderr
+
+
+def test_root_that_may_not_mount_gets_a_namespace_with_all_ids(bench: Bench, context: Path) -> None:
+    """As in a container without CAP_SYS_ADMIN. The store stays one of root's."""
+    write_tree(context, {"Dockerfile": OWNERS.replace("1000:1000", "1000000:1000000"), "file": "x"})
+    expected = bench.build(context, env=REPRODUCIBLE)
+    command = ["setpriv", "--bounding-set=-sys_admin,-mknod", *bench.command("build", "--no-cache", "-q", context)]
+    assert run(*command, env=bench.environment(REPRODUCIBLE), cwd=REPOSITORY).strip() == expected.image_id
+
+
+def test_a_namespace_that_is_there_is_enough(theirs: UserBench, context: Path) -> None:
+    """With the same ids, in the same store."""
+    write_tree(context, {"Dockerfile": OWNERS, "file": "there"})
+    expected = theirs.build(context, env=REPRODUCIBLE)
+    build = Bench(theirs.store).command("build", "-q", context)
+    inside = [*theirs.user.prefix(), "unshare", "--map-root-user", "--map-auto", *build]
+    assert run(*inside, env=theirs.environment(REPRODUCIBLE), cwd=REPOSITORY).strip() == expected.image_id
+
+
+MOUNTS = """\
+FROM busybox
+RUN --mount=type=cache,target=/c,uid=7,gid=8 --mount=type=tmpfs,target=/t --mount=type=bind,source=f,target=/f \\
+    --mount=type=bind,from=busybox,source=/etc,target=/e,rw --mount=type=secret,id=s,uid=5,mode=0440 --network=none \\
+    stat -c '%n %u:%g %a' /c /run/secrets/s && cat /f /run/secrets/s && touch /c/x /t/x /e/x && ls /sys/class/net
+"""
+
+
+def test_mounts_of_a_step(theirs: UserBench, context: Path) -> None:
+    write_tree(context, {"Dockerfile": MOUNTS, "f": "text\n"})
+    built = theirs.build("--secret", "id=s,env=WORD", context, env={"WORD": "secret"})
+    output = "".join(event["data"] for event in built.of("step-output"))
+    assert "/c 7:8 755" in output, built.stderr
+    assert "/run/secrets/s 5:0 440" in output
+    assert "text\nsecretlo" in output
+
+
 # -- a single id
 
 
