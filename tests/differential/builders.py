@@ -14,6 +14,8 @@ from tests.support.flatten import unfold
 from tests.support.peers import Docker, dockerd, run
 
 BASE = "busybox"
+NO_DAEMON = "docker daemon"
+"""In what the client says when there is none."""
 
 
 class Workshop:
@@ -41,6 +43,8 @@ class Workshop:
         try:
             build(archive)
         except AssertionError as error:
+            if NO_DAEMON in str(error).lower():
+                raise RuntimeError(f"dockerd has ended before {case.name}: see dockerd/dockerd.log") from error
             return str(error)
         except subprocess.TimeoutExpired as error:
             return f"{HUNG}: {error}"

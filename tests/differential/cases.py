@@ -18,13 +18,14 @@ class Expectation(NamedTuple):
 
     ``files``: the content of files by path, or the kind of what is there (``dir``, ``symlink TARGET``, ``absent``), or
     ``mode`` and owner (``0644 0:0``); several of them in a list. ``config``: values of the config's keys.
-    ``history``: the ends of the ``created_by`` of this build.
+    ``history``: the last ``created_by``. ``refused``: part of what is said instead of building.
     """
 
     row: str
     files: Mapping[str, tuple[str, ...]]
     config: Mapping[str, object]
     history: tuple[str, ...]
+    refused: str | None = None
 
 
 class Case(NamedTuple):
@@ -83,15 +84,16 @@ def _written(name: str, table: Mapping[str, object]) -> Case:
 
 
 def _expectation(name: str, table: Mapping[str, object]) -> Expectation:
-    assert set(table) <= {"row", "files", "config", "history"}, name
+    assert set(table) <= {"row", "files", "config", "history", "refused"}, name
     row, files, config = table["row"], table.get("files", {}), table.get("config", {})
-    history = table.get("history", [])
+    history, refused = table.get("history", []), table.get("refused")
     assert isinstance(row, str), name
     assert isinstance(files, dict), name
     assert isinstance(config, dict), name
     assert isinstance(history, list), name
+    assert refused is None or isinstance(refused, str), name
     lists = {path: tuple(value) if isinstance(value, list) else (value,) for path, value in files.items()}
-    return Expectation(row, lists, config, tuple(history))
+    return Expectation(row, lists, config, tuple(history), refused)
 
 
 def lay_out(case: Case, context: Path, started: int) -> tuple[str, ...]:

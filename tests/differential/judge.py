@@ -129,6 +129,10 @@ def all_rules() -> tuple[Rule | ParityRule, ...]:
 
 def check_expected(expected: Expectation, outcome: Outcome) -> tuple[Difference, ...]:
     """How an image differs from what the reference says."""
+    if expected.refused is not None:
+        fits = isinstance(outcome, str) and expected.refused in outcome
+        said = last_line(outcome) if isinstance(outcome, str) else "built"
+        return () if fits else (Difference("outcome", f"outcome: {said} != refused ({expected.refused})"),)
     if isinstance(outcome, str):
         return (Difference("outcome", f"outcome: refused ({last_line(outcome)}) != built"),)
     return (

@@ -66,6 +66,13 @@ def test_what_the_reference_expects() -> None:
     assert check_expected(expected, "error: x")[0].aspect == "outcome"
 
 
+def test_refusals_that_the_reference_expects() -> None:
+    expected = Expectation("1.2 x", {}, {}, (), "no FROM")
+    assert check_expected(expected, "error: there is no FROM") == ()
+    assert [found.aspect for found in check_expected(expected, "error: else")] == ["outcome"]
+    assert [found.line for found in check_expected(expected, image({}))] == ["outcome: built != refused (no FROM)"]
+
+
 def test_a_case_that_both_build_and_none_should() -> None:
     found = verdict(CASE._replace(refused=True), (image({}), image({})), Judge(()), 1000)
     assert [difference.line for difference in found.unexplained] == ["outcome: both built != refused"]
