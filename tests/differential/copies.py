@@ -13,7 +13,7 @@ def copy_context(draft: Draft) -> str:
         keyword, sources = "ADD", [draft.pick(draft.tree.archives)]
     else:
         sources = _context_sources(draft)
-    destination = _destination(draft, several=len(sources) > 1 or any(_is_pattern(source) for source in sources))
+    destination = _destination(draft, sources, draft.tree.files)
     _remember(draft, sources, destination)
     return _written(draft, keyword, _flags(draft), sources, destination)
 
@@ -22,7 +22,7 @@ def copy_stage(draft: Draft) -> str:
     """COPY --from of an earlier stage."""
     other = draft.pick(draft.stages)
     sources = _stage_sources(draft, other)
-    destination = _destination(draft, several=len(sources) > 1 or any(_is_pattern(source) for source in sources))
+    destination = _destination(draft, sources, other.files)
     _remember(draft, sources, destination)
     return _written(draft, "COPY", [f"--from={draft.pick(other.references)}", *_flags(draft)], sources, destination)
 
@@ -80,15 +80,17 @@ def _stage_sources(draft: Draft, other: Stage) -> list[str]:
     return sources
 
 
-def _destination(draft: Draft, *, several: bool) -> str:
+def _destination(draft: Draft, sources: Sequence[str], files: Sequence[str]) -> str:
+    """``files``: of the sources, those that are files and no patterns; one such may replace a file."""
     stage = draft.stage
+    several = len(sources) > 1 or _is_pattern(sources[0])
+    if stage.files and not several and sources[0] in files and draft.chance(0.3):
+        return draft.pick(stage.files)
     places = [
         *("/new/", "/new", "/opt/app/", "/opt/app/x", "new/", "new", ".", "./", "deep/er/", "../up/", "/a/../b/", "/"),
         *(stage.workdir, f"{draft.pick(stage.folders)}/", draft.pick(stage.folders)),
         f"{draft.pick(stage.folders)}/sub/new.txt",
     ]
-    if stage.files and not several and draft.chance(0.2):
-        return draft.pick(stage.files)
     if stage.variables:
         places += [
             f"/v/${draft.pick(stage.variables)}/",

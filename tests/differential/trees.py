@@ -83,7 +83,7 @@ def _links(rng: random.Random, files: list[str], folders: list[str], lines: list
                 rng.choice(inside or [f"{folder}nothing"])[len(folder) :],
             )
         )
-        target = rng.choice((target, target, target, target, f"./{target}", "nowhere", "/etc/passwd", ".."))
+        target = rng.choice((*(target,) * 8, f"./{target}", "nowhere", "/etc/passwd", ".."))
         links.append(f"{folder}link{number}")
         lines.append(f"ln -s {shlex.quote(target)} {shlex.quote(links[-1])}")
     if rng.random() < 0.2:
