@@ -17,8 +17,8 @@ class Expectation(NamedTuple):
     """What the reference says of an image, for what the peer is too old for. Values are written as JSON would be.
 
     ``files``: the content of files by path, or the kind of what is there (``dir``, ``symlink TARGET``, ``absent``), or
-    ``mode`` and owner (``0644 0:0``); several of them in a list. ``config``: values of the config's keys.
-    ``history``: the last ``created_by``. ``refused``: part of what is said instead of building.
+    mode and owner (``0644 0:0``), or ``mtime SECONDS``; several of them in a list. ``config``: values of the
+    config's keys. ``history``: the last ``created_by``. ``refused``: part of what is said instead of building.
     """
 
     row: str

@@ -148,7 +148,7 @@ def _check_files(files: Mapping[str, tuple[str, ...]], flat: Flat) -> Iterator[D
         said = {"absent"}
         if node is not None:
             said = {node.kind, f"{node.kind} {node.link}", f"{node.mode:04o}", f"{node.uid}:{node.gid}"}
-            said |= {f"{node.mode:04o} {node.uid}:{node.gid}", f"= {node.content}"}
+            said |= {f"{node.mode:04o} {node.uid}:{node.gid}", f"= {node.content}", f"mtime {node.mtime}"}
         for text in wanted:
             if text not in said:
                 yield Difference("files", f"file:{path}: {sorted(said)} != {text}")
