@@ -50,7 +50,8 @@ def enter(run: Run) -> Entered:
     except OSError as error:
         outside.close()
         reason = reasons.no_namespace(error.errno or 0, read_switches(), filtered=is_filtered())
-        message = f"an ordinary user cannot build here: {reason.message} ({error.strerror})"
+        who = "an ordinary user" if wanted.uid else "root without CAP_SYS_ADMIN"
+        message = f"{who} cannot build here: {reason.message} ({error.strerror})"
         raise Unsupported(message, hint=reason.hint) from error
     return Entered(outside, notice)
 
@@ -154,8 +155,9 @@ def _map_self(uid: int, gid: int) -> None:
 
 
 def _read(path: str) -> str | None:
+    """None for what is not there, or not for this user."""
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.read()
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         return None
