@@ -5,10 +5,11 @@ Sources: user_namespaces(7), sysctl documentation of the kernel (user.txt), Debi
 
 import errno
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from builder.sandbox.spec import Identity
-from layers.idmap import IdMap
+if TYPE_CHECKING:
+    from builder.sandbox.spec import Identity
+    from layers.idmap import IdMap
 
 CLONE_SWITCH = "kernel.unprivileged_userns_clone"
 """Debian's and Arch's own switch; other kernels have none."""
@@ -89,7 +90,7 @@ SINGLE = "this build has a single user id, so no command can change users or own
 _MORE = "give the user subordinate ids (pybuild doctor shows the command), or build as root"
 
 
-def missing_id(identity: Identity, ids: IdMap) -> Reason | None:
+def missing_id(identity: "Identity", ids: "IdMap") -> Reason | None:
     """Why a command cannot run as somebody: a user or group that the user namespace does not have."""
     who = f"{identity.uid}:{identity.gid}"
     if ids.single:
@@ -103,7 +104,7 @@ def missing_id(identity: Identity, ids: IdMap) -> Reason | None:
     return Reason(what, "widen the user's ranges in /etc/subuid and /etc/subgid, or build as root")
 
 
-def missing_owner(uid: int, gid: int, ids: IdMap) -> Reason | None:
+def missing_owner(uid: int, gid: int, ids: "IdMap") -> Reason | None:
     """Why a mounted file or directory cannot belong to somebody."""
     if ids.has(uid, gid):
         return None
@@ -111,7 +112,7 @@ def missing_owner(uid: int, gid: int, ids: IdMap) -> Reason | None:
     return Reason(f"nothing that is mounted can belong to {uid}:{gid}: {what}", _MORE)
 
 
-def failed_command(ids: IdMap) -> str | None:
+def failed_command(ids: "IdMap") -> str | None:
     """What may be behind any failure of a command."""
     if not ids.single:
         return None
