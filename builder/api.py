@@ -5,11 +5,11 @@ import functools
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from builder.dockerfile.ignore import parse_ignores
-from builder.errors import PlanError
+from builder.errors import Cancelled, PlanError
 from builder.events import BuildFinished, Emit, Phase, PlanReady, StepInfo, StepOutput, Warned
 from builder.output.assemble import assemble
 from builder.output.export import Exporter, Reporter, open_exporter
@@ -28,7 +28,7 @@ from builder.solve.lookup import Known, State, inspect, states
 from builder.solve.scheduler import solve
 from builder.solve.stepcontext import Control, StepContext
 from builder.textfile import read_text
-from layers.errors import PybuildError
+from layers.errors import GivenUp, PybuildError
 from layers.image import Descriptor, encode
 from layers.store import Store
 
@@ -174,7 +174,9 @@ def _open(op: LocalOp, bench: _Bench) -> Context:
         ignores = request.ignores
     matcher = parse_ignores(ignores) if ignores else None
     unpacked = op.name not in named and request.unpacked
-    return open_context(root, matcher, NOTHING_KNOWN if unpacked else store.file_digests, owners=unpacked)
+    context = open_context(root, matcher, NOTHING_KNOWN if unpacked else store.file_digests, owners=unpacked)
+    context.check = store.supply.check
+    return context
 
 
 def _open_remote(address: str, bench: _Bench) -> Context:
@@ -214,7 +216,12 @@ def build(
     """
     started = clock()
     cancelled = cancelled or threading.Event()
-    with Store.open(request.root) as store, _registries(connect, cancelled) as registries:
+    with (
+        Store.open(request.root) as store,
+        _registries(connect, cancelled) as registries,
+        _cancellable(cancelled),
+    ):
+        store.supply.given_up = cancelled.is_set
         bench = _Bench(request, store, emit, clock, registries)
         prepared = _prepare(bench)
         runner = _Runner()
@@ -237,6 +244,17 @@ def build(
             runner.close()
     emit(_finished(prepared, results, result, clock() - started, clock()))
     return result
+
+
+@contextlib.contextmanager
+def _cancellable(cancelled: threading.Event) -> Iterator[None]:
+    """Loops over bytes end with GivenUp, for whatever reason: here it is known."""
+    try:
+        yield
+    except GivenUp as error:
+        if cancelled.is_set():
+            raise Cancelled("the build was cancelled") from error
+        raise
 
 
 def _registries(

@@ -5,6 +5,7 @@ PybuildError
 ├── InvalidImage      a manifest, config or layout that cannot be understood
 ├── UnsafeArchive     an archive that would write outside its root or cannot be applied
 ├── SourceChanged     a file that changed between hashing and packing
+├── GivenUp           whoever wanted the work done does not want it any more
 └── StoreError        the store cannot do what was asked
     ├── NotInStore    a name, blob or layer the store does not hold
     └── StoreBusy     another process holds what is needed
@@ -63,6 +64,10 @@ class SourceChanged(PybuildError):
             hint="wait until nothing writes to the build context, then build again",
         )
         self.path = path
+
+
+class GivenUp(PybuildError):
+    code = "given-up"
 
 
 class StoreError(PybuildError):

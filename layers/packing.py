@@ -50,7 +50,7 @@ class Packer:
                 Indexer(temporary, lambda: self._materialiser.tree(below, contents=False)) as index,
                 context.blobs.writer() as writer,
             ):
-                packed = pack(lasting(entries), _told(writer, progress), compression, seen=index.add)
+                packed = pack(lasting(entries), self._told(writer, progress), compression, seen=index.add)
                 index.finish()
                 writer.commit(packed.blob, packed.blob_size)
             blob = BlobRecord(
@@ -123,7 +123,7 @@ class Packer:
             if known is not None:
                 return known
             with self._entries(record) as entries:
-                packed = pack(entries, _ignore, NONE, clamp=clamp)
+                packed = pack(entries, self._ignore, NONE, clamp=clamp)
             packing = Packing(packed.diff_id, packed.tar_size)
             self._context.layers.add_packing(layer, clamp, packing)
             return packing
@@ -204,7 +204,7 @@ class Packer:
             TarStream(context.blobs.open(blob.digest, blob.size), blob, diff_id) as stream,
             context.blobs.writer() as out,
         ):
-            told = _told(out, progress)
+            told = self._told(out, progress)
 
             def write(data: bytes | memoryview) -> None:
                 content.update(data)
@@ -233,13 +233,29 @@ class Packer:
 
         context = self._context
         with self._entries(record) as entries, context.blobs.writer() as out:
-            packed = pack(entries, _told(out, progress), compression, clamp=clamp)
+            packed = pack(entries, self._told(out, progress), compression, clamp=clamp)
             out.commit(packed.blob, packed.blob_size)
         blob = BlobRecord(compression.kind, compression.level, writer_id(compression), packed.blob, packed.blob_size)
         with context.database.transaction():
             context.layers.add_packing(record.id, clamp, Packing(packed.diff_id, packed.tar_size))
             context.layers.add_blob(packed.diff_id, blob)
         return blob
+
+    def _ignore(self, data: bytes | memoryview) -> None:
+        """Where bytes go that only their digest is wanted of."""
+        self._context.supply.check()
+
+    def _told(self, writer: BlobWriter, progress: Progress | None) -> Callable[[bytes | memoryview], None]:
+        """``writer.write``, with ``progress`` told of every write."""
+        check = self._context.supply.check
+
+        def write(data: bytes | memoryview) -> None:
+            check()
+            writer.write(data)
+            if progress is not None:
+                progress(len(data))
+
+        return write
 
     @contextmanager
     def _entries(self, record: LayerRecord) -> Iterator[Iterable[Entry]]:
@@ -262,19 +278,3 @@ class Packer:
 
 def _descriptor(blob: BlobRecord) -> Descriptor:
     return Descriptor(media.oci_layer(blob.kind), blob.digest, blob.size)
-
-
-def _ignore(data: bytes | memoryview) -> None:
-    """Where bytes go that only their digest is wanted of."""
-
-
-def _told(writer: BlobWriter, progress: Progress | None) -> Callable[[bytes | memoryview], None]:
-    """``writer.write``, with ``progress`` told of every write."""
-    if progress is None:
-        return writer.write
-
-    def write(data: bytes | memoryview) -> None:
-        writer.write(data)
-        progress(len(data))
-
-    return write

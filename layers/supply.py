@@ -6,12 +6,12 @@ a blob is the layer it is said to be is seen when it is read, before that when i
 """
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from layers.blobs import Blobs
 from layers.digest import BlobDigest, DiffId
-from layers.errors import IntegrityError, NotInStore
+from layers.errors import GivenUp, IntegrityError, NotInStore
 from layers.pullrecords import Claim, ClaimTable, Origin, OriginTable
 from layers.records import BlobRecord, LayerRecords
 from layers.schema import Database
@@ -31,11 +31,18 @@ class Supply:
         self.claims = ClaimTable(database)
         self.origins = OriginTable(database)
         self.stop = threading.Event()
-        """Set to end transfers; there are none after that."""
+        """Set to end transfers, and loops over the bytes of layers; there are none after that."""
+        self.given_up: Callable[[], bool] = lambda: False
+        """Whoever opened the store may have other reasons to end them."""
         self._fetch: Fetch | None = None
         self._lock = threading.Lock()
         self._settling = threading.Lock()
         self._downloads: Downloads | None = None
+
+    def check(self) -> None:
+        """Called in loops over bytes, at least every few megabytes. Raises GivenUp when they are to end."""
+        if self.stop.is_set() or self.given_up():
+            raise GivenUp("the work on layers was given up")
 
     def connect(self, fetch: "Fetch") -> None:
         """Says how blobs are fetched that somebody needs and the store lacks."""

@@ -88,6 +88,10 @@ def _compression(spec: OutputSpec) -> "Compression":
     return wanted
 
 
+_LISTEN_S = 0.1
+"""How often whoever waits for packing looks whether the build is cancelled."""
+
+
 class Reporter(NamedTuple):
     emit: Emit
     clock: Clock
@@ -182,8 +186,9 @@ class Exporter:
             thread, self._thread = self._thread, None
             if thread is not None:
                 self._jobs.put(None)
-        if thread is not None:
-            thread.join()
+        while thread is not None and thread.is_alive():
+            thread.join(_LISTEN_S)
+            self._store.supply.check()
 
     def finish(
         self, config: bytes, rootfs: Rootfs, clamps: tuple[int | None, ...], stored: StoredImage
@@ -216,7 +221,7 @@ def write_image(
         name = "push" if spec.type == "registry" else "output"
         what = ", ".join(spec.names) or f"{spec.type} {os.fspath(spec.dest or '')}".rstrip()
         reporter.phase(name, True, what)
-        progress = Progress(what, reporter.emit, reporter.clock)
+        progress = Progress(what, reporter.emit, reporter.clock, store.supply.check)
         descriptor = target.write(image, store, progress)
         progress.report()
         reporter.phase(name, False, what)

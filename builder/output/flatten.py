@@ -5,7 +5,7 @@ SOURCE_DATE_EPOCH every file has that time, as with BuildKit.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -69,6 +69,12 @@ class RootTar:
         return None
 
 
+def _checked(entries: Iterable[Entry], check: Callable[[], None]) -> Iterator[Entry]:
+    for entry in entries:
+        check()
+        yield entry
+
+
 class LocalDirectory:
     """Files are put among what is in the directory and replace those of the same name; nothing else is touched."""
 
@@ -85,5 +91,5 @@ class LocalDirectory:
     def write(self, image: Finished, store: Store, progress: Progress) -> Descriptor | None:
         owner = Owner(os.geteuid(), os.getegid())
         tree = store.tree(image.rootfs, contents=True, listener=progress.fetching)
-        write_files(flatten(tree, epoch=image.epoch, owner=owner), self._dest)
+        write_files(_checked(flatten(tree, epoch=image.epoch, owner=owner), progress.check), self._dest)
         return None

@@ -74,8 +74,12 @@ class Receiver(Protocol):
 class Progress:
     """Reports bytes written, every few megabytes."""
 
-    def __init__(self, what: str, emit: Emit, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, what: str, emit: Emit, clock: Callable[[], float], check: Callable[[], None] = lambda: None
+    ) -> None:
+        """``check`` is called at every write, and may raise."""
         self._what = what
+        self.check = check
         self._emit = emit
         self._clock = clock
         self._done = 0
@@ -83,6 +87,7 @@ class Progress:
 
     def counting(self, write: Write) -> Write:
         def count(data: bytes | memoryview) -> None:
+            self.check()
             write(data)
             self._done += len(data)
             if self._done - self._reported >= _REPORT_EVERY:

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from builder.errors import PlanError
 from builder.plan.content import BATCH, Described, file_row, other_row
-from builder.plan.hashing import Wanted, hash_files, unreadable
+from builder.plan.hashing import Check, Wanted, hash_files, unchecked, unreadable
 from builder.plan.listing import KINDS, Listing, Record, make_record
 from layers.entry import Entry, FileSource, Kind
 from layers.errors import SourceChanged
@@ -68,6 +68,8 @@ class Context:
         self._digests = digests
         self._scanned_ns = scanned_ns
         self._owners = owners
+        self.check: Check = unchecked
+        """Called while files are hashed; may raise."""
         self._listings: dict[bytes, Listing] = {}
         self._singles: dict[bytes, Listing] = {}
         self._directories: set[bytes] = {b""}
@@ -302,7 +304,7 @@ class Context:
         new = [file for file in wanted if file.key not in known] if len(known) < len(set(keys)) else []
         if not new:
             return [known[key] for key in keys]
-        fresh = dict(zip((file.key for file in new), hash_files(self._root, new), strict=True))
+        fresh = dict(zip((file.key for file in new), hash_files(self._root, new, self.check), strict=True))
         self._digests.put_many(fresh, self._scanned_ns)
         return [known.get(file.key) or fresh[file.key] for file in wanted]
 

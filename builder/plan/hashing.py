@@ -3,7 +3,7 @@
 import errno
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -18,6 +18,9 @@ BATCH = 256
 
 WORKERS = 2
 
+_PIECE = 1 << 20
+Check = Callable[[], None]
+
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
@@ -29,13 +32,18 @@ class Wanted(NamedTuple):
     key: StatKey
 
 
-def hash_files(root: bytes, wanted: Sequence[Wanted]) -> Iterator[bytes]:
-    """Raw digests in the order asked for; directories are relative to ``root``.
+def unchecked() -> None:
+    """Nobody can give up."""
+
+
+def hash_files(root: bytes, wanted: Sequence[Wanted], check: Check = unchecked) -> Iterator[bytes]:
+    """Raw digests in the order asked for; directories are relative to ``root``. ``check`` is called often, by several
+    threads, and may raise.
 
     Raises SourceChanged for a file that is not the one that was listed.
     """
     jobs = list(_jobs(wanted))
-    work = partial(_hash_all, root)
+    work = partial(_hash_all, root, check)
     if len(jobs) < 2:
         for job in jobs:
             yield from work(job)
@@ -59,22 +67,22 @@ def _jobs(wanted: Sequence[Wanted]) -> Iterator[Sequence[Wanted]]:
         yield wanted[start:]
 
 
-def _hash_all(root: bytes, files: Iterable[Wanted]) -> list[bytes]:
+def _hash_all(root: bytes, check: Check, files: Iterable[Wanted]) -> list[bytes]:
+    check()
     return [
-        hash_file(b"%b/%b/%b" % (root, directory, name) if directory else b"%b/%b" % (root, name), key)
+        hash_file(b"%b/%b/%b" % (root, directory, name) if directory else b"%b/%b" % (root, name), key, check)
         for directory, name, key in files
     ]
 
 
-def hash_file(path: bytes, key: StatKey) -> bytes:
+def hash_file(path: bytes, key: StatKey, check: Check = unchecked) -> bytes:
     descriptor = _open(path)
     try:
         if key[2] <= SMALL:
             data = os.read(descriptor, SMALL + 1)
             digest = hashlib.sha256(data).digest() if len(data) == key[2] else None
         else:
-            with open(descriptor, "rb", buffering=0, closefd=False) as file:
-                digest = hashlib.file_digest(file, "sha256").digest()
+            digest = _large(descriptor, check)
         if digest is None or stat_key(os.fstat(descriptor)) != key:
             raise SourceChanged(path)
         return digest
@@ -82,6 +90,16 @@ def hash_file(path: bytes, key: StatKey) -> bytes:
         raise SourceChanged(path) from error
     finally:
         os.close(descriptor)
+
+
+def _large(descriptor: int, check: Check) -> bytes:
+    digest = hashlib.sha256()
+    buffer = bytearray(_PIECE)
+    view = memoryview(buffer)
+    while count := os.readv(descriptor, [view]):
+        digest.update(view[:count])
+        check()
+    return digest.digest()
 
 
 def _open(path: bytes) -> int:

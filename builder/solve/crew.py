@@ -73,7 +73,7 @@ def work(board: Board, left: list[NodeId], control: Control) -> None:
                 running[pool.submit(_perform, board, board.plan.nodes[node])] = node
             done, _ = wait(running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
             problem = _finish(board, queue, running, done)
-            if problem is None and control.cancelled.is_set():
+            if control.cancelled.is_set():
                 problem = Cancelled("the build was cancelled")
             if problem is not None and failure is None:
                 failure = problem
