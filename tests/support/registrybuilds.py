@@ -41,14 +41,16 @@ class Builds:
         self.connected += 1
         return session(self.known)
 
-    def build(self, text: str, *, offline: bool = False, **fields: Any) -> BuildResult:
-        asked = BuildRequest(
+    def request(self, text: str) -> BuildRequest:
+        return BuildRequest(
             context=str(self.directory / "context"),
             dockerfile_path="Dockerfile",
             dockerfile_text=text.encode(),
             root=str(self.directory / "store"),
             platform=AMD64,
         )
+
+    def build(self, text: str, *, offline: bool = False, **fields: Any) -> BuildResult:
         self.events.clear()
 
         def emit(event: Event) -> None:
@@ -56,7 +58,7 @@ class Builds:
             self.hear(event)
 
         return api.build(
-            replace(asked, **fields),
+            replace(self.request(text), **fields),
             emit,
             cancelled=self.cancelled,
             connect=None if offline else self.connect,

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from builder import api
 from builder.errors import Cancelled, PlanError
 from builder.events import Event, Transfer
 from builder.settings import OutputSpec
 from layers.errors import PybuildError
 from registry.errors import Denied
 from tests.fakes import faults
+from tests.fakes.faults import Handler, Real
 from tests.fakes.registry import FakeRegistry
 from tests.support.images import MadeImage, make_image, make_layer
 from tests.support.registrybuilds import BASE, Builds, base_name
@@ -113,6 +116,26 @@ def test_a_copy_out_of_an_image_fetches_only_that_image(builds: Builds, fake: Fa
     assert (fetched(fake), fetched(fake, OTHER)) == ([], [OTHER.layers[0].digest])
     builds.build(text)
     assert fetched(fake) == ALL  # the destination has to be known
+
+
+def test_planning_moves_no_layer(builds: Builds, fake: FakeRegistry) -> None:
+    text = f"FROM {base_name(fake)}\nCOPY file /etc/\nRUN true\nCOPY --from={fake.host}/team/other:1 /other /\n"
+    asked = builds.request(text)
+    _, states = api.plan(asked, connect=builds.connect)
+    assert [state.state for state in states.values()].count("depends") == 1
+    assert (fetched(fake), fetched(fake, OTHER)) == ([], [])
+
+
+def test_bases_are_looked_up_at_once(builds: Builds, fake: FakeRegistry) -> None:
+    """Each answer waits for the other's question."""
+    both = threading.Barrier(2, timeout=20)
+
+    def act(handler: Handler, real: Real) -> None:
+        both.wait()
+        handler.answer(*real())
+
+    fake.fault("GET .*/manifests/", act)
+    builds.build(f"FROM {base_name(fake)} AS a\nFROM {fake.host}/team/other:1\nCOPY --link --from=a /etc/a /\n")
 
 
 def test_an_unchanged_push_is_one_head_a_blob(builds: Builds, fake: FakeRegistry) -> None:
