@@ -30,8 +30,13 @@ class IdMap(NamedTuple):
 
     @property
     def single(self) -> bool:
-        """Whether all files belong to one user, and one group."""
-        return _count(self.uids) == 1 and _count(self.gids) == 1
+        """Whether there is one user only, or one group."""
+        return self.one_user or _count(self.gids) == 1
+
+    @property
+    def one_user(self) -> bool:
+        """Whether all files belong to one user, who can remove them whatever becomes of the map."""
+        return _count(self.uids) == 1
 
     def agrees(self, other: Self) -> bool:
         """Whether all ids that images use mean the same in both: larger ones do not count."""

@@ -19,7 +19,7 @@ def match(context: StoreContext, collector: Collector) -> None:
     """Raises StoreError when the store's files were written with ids that mean others now."""
     now, before = current(), context.layers.setting(SETTING)
     if before is not None and not now.agrees(parse_text(before)):
-        if not parse_text(before).single:
+        if not parse_text(before).one_user:
             raise StoreError(
                 f"the files of the store {context.root} were written with other user ids than today's",
                 hint="restore the ranges of /etc/subuid and /etc/subgid, name another store with --root,"

@@ -93,11 +93,10 @@ _MORE = "give the user subordinate ids (pybuild doctor shows the command), or bu
 def missing_id(identity: "Identity", ids: "IdMap") -> Reason | None:
     """Why a command cannot run as somebody: a user or group that the user namespace does not have."""
     who = f"{identity.uid}:{identity.gid}"
-    if ids.single:
-        if (identity.uid, identity.gid) == (0, 0):
-            return None
-        return Reason(f"{who} cannot run a command: {SINGLE}", _MORE)
-    if ids.has(identity.uid, identity.gid) and all(ids.has(0, group) for group in identity.groups):
+    there = ids.has(identity.uid, identity.gid)
+    if ids.single:  # supplementary groups are left out
+        return None if there else Reason(f"{who} cannot run a command: {SINGLE}", _MORE)
+    if there and all(ids.has(0, group) for group in identity.groups):
         return None
     groups = ",".join(map(str, identity.groups))
     what = f"{who} (in groups {groups}) is beyond the ids that this build has"

@@ -24,7 +24,10 @@ def test_what_a_map_has() -> None:
 
 def test_a_single_id() -> None:
     assert IdMap(ONE, ONE).single
-    assert not IdMap(ONE, SUBORDINATE).single
+    assert IdMap(ONE, SUBORDINATE).single
+    assert IdMap(SUBORDINATE, ONE).single
+    assert IdMap(ONE, SUBORDINATE).one_user
+    assert not IdMap(SUBORDINATE, ONE).one_user
     assert IdMap(ONE, ONE).has(0, 0)
     assert not IdMap(ONE, ONE).has(0, 1)
 

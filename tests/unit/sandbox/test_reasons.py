@@ -66,6 +66,7 @@ def identity(uid: int, gid: int, *groups: int) -> Identity:
         (WHOLE, identity(4_000_000_000, 5)),
         (MANY, identity(65536, 65536, 1, 65536)),
         (MANY, identity(0, 0)),
+        (IdMap(MANY.uids, ONE.gids), identity(1000, 0, 0, 10)),
         (ONE, identity(0, 0, 0, 10)),  # groups of root are left out where there can be none
     ],
 )
