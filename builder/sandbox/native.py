@@ -1,4 +1,4 @@
-"""NativeRunner: runs commands in namespaces, through a helper process. Needs root (``detect`` says what is missing)."""
+"""NativeRunner: runs commands in namespaces, through a helper process. ``detect`` says what a host lacks."""
 
 import contextlib
 import marshal

@@ -25,3 +25,11 @@ def bench(busybox_store: Path, tmp_path: Path) -> Iterator[Bench]:
     yield bench
     settle(bench.store)
     shutil.rmtree(bench.store)
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Iterator[Bench]:
+    """A store with nothing in it."""
+    found = Bench(tmp_path / "empty")
+    yield found
+    settle(found.store)

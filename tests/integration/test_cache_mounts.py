@@ -8,23 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.support.builds import Bench, Built, parse, write_tree
+from tests.support.builds import Bench, Built, dockerfile, parse, said
 from tests.support.processes import wait_until_gone
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.needs_tool("busybox")]
-
-
-def dockerfile(path: Path, text: str) -> Path:
-    return write_tree(path, {"Dockerfile": text})
-
-
-def said(built: Built) -> str:
-    return "".join(str(event["data"]) for event in built.of("step-output"))
-
-
-def output(bench: Bench, context: Path, text: str, *arguments: str) -> str:
-    """What the commands of a Dockerfile print."""
-    return said(bench.build(dockerfile(context, text), *arguments))
 
 
 HOLD = """FROM busybox

@@ -18,7 +18,7 @@ from tests.fakes import faults
 from tests.fakes.faults import Handler, Real
 from tests.fakes.registry import FakeRegistry
 from tests.support.builds import Bench, parse, write_tree
-from tests.support.processes import settle, wait_until_gone
+from tests.support.processes import wait_until_gone
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.needs_tool("busybox")]
 LARGE = random.Random(1).randbytes(3 << 20)
@@ -29,13 +29,6 @@ _TIMEOUT_S = 120
 def fake() -> Iterator[FakeRegistry]:
     with FakeRegistry().running() as registry:
         yield registry
-
-
-@pytest.fixture
-def empty(tmp_path: Path) -> Iterator[Bench]:
-    found = Bench(tmp_path / "empty")
-    yield found
-    settle(found.store)
 
 
 @pytest.fixture

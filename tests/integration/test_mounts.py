@@ -6,24 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.builds import Bench, Built, write_tree
+from tests.support.builds import Bench, dockerfile, output, said, write_tree
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.needs_tool("busybox")]
 
 SECRET = "correct-horse-battery-staple"
-
-
-def dockerfile(path: Path, text: str) -> Path:
-    return write_tree(path, {"Dockerfile": text})
-
-
-def said(built: Built) -> str:
-    return "".join(str(event["data"]) for event in built.of("step-output"))
-
-
-def output(bench: Bench, context: Path, text: str, *arguments: str) -> str:
-    """What the commands of a Dockerfile print."""
-    return said(bench.build(dockerfile(context, text), *arguments))
 
 
 def test_bind_of_the_context(bench: Bench, tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import pytest
 from tests.support.builds import Bench, write_tree
 from tests.support.certificates import Authority
 from tests.support.peers import run
-from tests.support.processes import settle
 from tests.support.registries import PASSWORD, USER
 from tests.support.sites import Site, private_site
 
@@ -24,14 +23,6 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 def site(tmp_path: Path, authority: Authority) -> Iterator[Site]:
     with private_site(tmp_path, authority) as found:
         yield found
-
-
-@pytest.fixture
-def empty(tmp_path: Path) -> Iterator[Bench]:
-    """A store with nothing in it."""
-    found = Bench(tmp_path / "empty")
-    yield found
-    settle(found.store)
 
 
 @pytest.fixture

@@ -124,6 +124,21 @@ def write_tree(root: Path, files: Mapping[str, str | bytes]) -> Path:
     return root
 
 
+def dockerfile(context: Path, text: str) -> Path:
+    """A context with this Dockerfile; returns it."""
+    return write_tree(context, {"Dockerfile": text})
+
+
+def said(built: Built) -> str:
+    """What the commands of a build printed."""
+    return "".join(str(event["data"]) for event in built.of("step-output"))
+
+
+def output(bench: Bench, context: Path, text: str, *arguments: str) -> str:
+    """What the commands of a Dockerfile print."""
+    return said(bench.build(dockerfile(context, text), *arguments))
+
+
 def clone(store: Path, to: Path) -> Bench:
     """A copy of a store that nothing works in."""
     shutil.copytree(store, to, symlinks=True)
