@@ -5,14 +5,18 @@
     caches/<identity>/about     what it is, for people (JSON)
     caches/<identity>/<n>/      the directory, n = 0, 1, ...
     caches/<identity>/<n>.lock  flock: shared by users of a ``shared`` mount, alone by others; its time is the last use
+    caches/<identity>/<n>.making  flock: held by the one of several users of a ``shared`` mount that makes it
 
 A lock belongs to a process, so whoever dies has let go. What it had started may live a moment longer, so whoever has a
 directory alone writes into the lock file which process stands for that, and who comes after it waits for its end.
 
-Only the holder of a lock creates or removes its directory; the lock file goes with it, hence the look at the inode
-after every lock (``_lock``).
+Only the holder of a lock creates or removes its directory; the lock files go with it, hence the look at the inode
+after every lock (``_lock``). Locks are taken while ``caches/<identity>`` itself is locked (``_gate``), and whoever
+holds one for a moment only, to look or to remove, lets go of it before the gate opens: nobody takes a directory for
+busy because it is being listed.
 """
 
+import contextlib
 import fcntl
 import json
 import os
@@ -103,40 +107,46 @@ class Caches:
         number = 0
         while not stopped():
             os.makedirs(folder, 0o700, exist_ok=True)
-            hold = self._try(folder, number, how, fill)
-            if hold is not None:
-                _wait_for_remains(hold, stopped)
-                self._describe(folder, kind)
+            path = os.path.join(folder, str(number))
+            with _gate(folder):
+                descriptor = _lock(f"{path}.lock", how)
+            if descriptor is not None:
+                hold = CacheHold(os.path.join(path, _DATA), descriptor, alone=how == fcntl.LOCK_EX)
+                try:
+                    self._make(path, fill, stopped)
+                    self._use(kind, hold, descriptor, stopped)
+                except BaseException:
+                    hold.release()
+                    raise
                 return hold
-            in_the_making = sharing == "shared" and not os.path.lexists(os.path.join(folder, str(number)))
-            if sharing == "locked" or in_the_making:
+            if sharing == "locked":
                 time.sleep(POLL_SECONDS)
             else:
                 number += 1
         raise Stopped
 
-    def _try(self, folder: str, number: int, how: int, fill: Callable[[str], None]) -> CacheHold | None:
-        path = os.path.join(folder, str(number))
-        descriptor = _lock(f"{path}.lock", how)
-        if descriptor is None:
-            return None
-        try:
-            if not os.path.lexists(path):
-                if how == fcntl.LOCK_SH and not _try_lock(descriptor, fcntl.LOCK_EX):
-                    os.close(descriptor)
-                    return None  # somebody else is about to make it
-                if not os.path.lexists(path):
-                    self._make(path, fill)
-                if how == fcntl.LOCK_SH:
-                    fcntl.flock(descriptor, fcntl.LOCK_SH)
-            now = self._context.clock()
-            os.utime(descriptor, (now, now))
-        except BaseException:
-            os.close(descriptor)
-            raise
-        return CacheHold(os.path.join(path, _DATA), descriptor, alone=how == fcntl.LOCK_EX)
+    def _use(self, kind: CacheKind, hold: CacheHold, descriptor: int, stopped: Callable[[], bool]) -> None:
+        now = self._context.clock()
+        os.utime(descriptor, (now, now))
+        _wait_for_remains(hold, stopped)
+        self._describe(os.path.join(self._top, kind.identity), kind)
 
-    def _make(self, path: str, fill: Callable[[str], None]) -> None:
+    def _make(self, path: str, fill: Callable[[str], None], stopped: Callable[[], bool]) -> None:
+        """Makes the directory, unless it is there or another user of it makes it meanwhile."""
+        while not os.path.lexists(path):
+            making = _lock(f"{path}.making", fcntl.LOCK_EX)
+            if making is not None:
+                try:
+                    if not os.path.lexists(path):
+                        self._fill(path, fill)
+                finally:
+                    os.close(making)
+            elif stopped():
+                raise Stopped
+            else:
+                time.sleep(POLL_SECONDS)
+
+    def _fill(self, path: str, fill: Callable[[str], None]) -> None:
         temporary = self._context.lease.temporary("cache")
         try:
             os.mkdir(temporary, 0o700)
@@ -157,10 +167,14 @@ class Caches:
         """Every directory there is, with what it takes on the disk."""
         for folder, number in self._directories():
             path = os.path.join(folder, number)
-            descriptor = _lock(f"{path}.lock", fcntl.LOCK_EX)
-            if descriptor is not None:
-                os.close(descriptor)
-            yield CacheUse(path, _id(folder), disk_usage(path), os.stat(f"{path}.lock").st_mtime, descriptor is None)
+            with _gate(folder):
+                if not os.path.lexists(path):
+                    continue  # pruned meanwhile
+                descriptor = _lock(f"{path}.lock", fcntl.LOCK_EX)
+                if descriptor is not None:
+                    os.close(descriptor)
+                used = os.stat(f"{path}.lock").st_mtime
+            yield CacheUse(path, _id(folder), disk_usage(path), used, descriptor is None)
 
     def prune(self, *, idle: float = 0, id: str | None = None) -> tuple[int, int]:
         """Removes the directories that nobody holds, nor used within ``idle`` seconds; of all caches or those with
@@ -168,19 +182,10 @@ class Caches:
         count = freed = 0
         before = self._context.clock() - idle
         for folder, number in self._directories():
-            lock = os.path.join(folder, f"{number}.lock")
-            descriptor = _lock(lock, fcntl.LOCK_EX)
-            if descriptor is None:
-                continue
-            try:
-                if os.fstat(descriptor).st_mtime <= before and id in {None, _id(folder)}:
-                    trash = self._context.lease.temporary("trash")
-                    os.rename(os.path.join(folder, number), trash)
-                    os.unlink(lock)
-                    count += 1
-                    freed += remove_tree(trash)
-            finally:
-                os.close(descriptor)
+            trash = self._context.lease.temporary("trash")
+            if id in {None, _id(folder)} and _take_away(os.path.join(folder, number), trash, before):
+                count += 1
+                freed += remove_tree(trash)
         return count, freed
 
     def _directories(self) -> Iterator[tuple[str, str]]:
@@ -189,6 +194,35 @@ class Caches:
         for identity in sorted(os.listdir(self._top)):
             folder = os.path.join(self._top, identity)
             yield from ((folder, name) for name in sorted(os.listdir(folder)) if name.isdecimal())
+
+
+@contextlib.contextmanager
+def _gate(folder: str) -> Iterator[None]:
+    """Held for a few system calls only."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _take_away(path: str, trash: str, before: float) -> bool:
+    """Moves a directory that nobody holds, nor used after ``before``, to ``trash``."""
+    with _gate(os.path.dirname(path)):
+        descriptor = _lock(f"{path}.lock", fcntl.LOCK_EX)
+        if descriptor is None:
+            return False
+        try:
+            if not os.path.lexists(path) or os.fstat(descriptor).st_mtime > before:
+                return False
+            os.rename(path, trash)
+            for lock in (f"{path}.making", f"{path}.lock"):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(lock)
+        finally:
+            os.close(descriptor)
+    return True
 
 
 def _identity(pid: int) -> str:
@@ -211,7 +245,6 @@ def _wait_for_remains(hold: CacheHold, stopped: Callable[[], bool]) -> None:
         if (same_namespace and _identity(int(pid)) != left) or time.monotonic() > deadline:
             break
         if stopped():
-            hold.release()
             raise Stopped
         time.sleep(POLL_SECONDS)
     if left:

@@ -116,6 +116,43 @@ def test_many_threads_make_one(caches: Caches) -> None:
     assert len({hold.path for hold in holds}) == 1 and len(holds) == 8 and len(made) == 1
 
 
+@pytest.mark.parametrize("look", ["uses", "prune"])
+def test_who_looks_at_a_cache_does_not_make_it_busy(caches: Caches, monkeypatch: pytest.MonkeyPatch, look: str) -> None:
+    """A listing, or a prune that keeps it, has the lock for a moment: who comes then must not begin another."""
+    take(caches, "shared").release()
+    holds: list[CacheHold] = []
+    comer = threading.Thread(target=lambda: holds.append(take(caches, "shared")))
+    close = os.close
+
+    def slowly(descriptor: int) -> None:
+        if str(Path(f"/proc/self/fd/{descriptor}").readlink()).endswith("/0.lock") and not comer.ident:
+            comer.start()
+            comer.join(0.2)
+        close(descriptor)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "close", slowly)
+        list(caches.uses()) if look == "uses" else caches.prune(idle=WEEK)
+    comer.join(30)
+    assert [hold.path.rpartition("caches/")[2] for hold in holds] == [f"{KIND.identity}/0/m"]
+
+
+def test_a_shared_cache_that_is_being_made_is_waited_for(caches: Caches) -> None:
+    holds: list[CacheHold] = []
+    comer = threading.Thread(target=lambda: holds.append(take(caches, "shared")))
+
+    def fill(path: str) -> None:
+        comer.start()
+        comer.join(0.2)
+        Path(path).mkdir()
+        Path(path, "begun").touch()
+
+    holds.append(caches.acquire(KIND, "shared", fill, never))
+    comer.join(30)
+    assert len({hold.path for hold in holds}) == 1 and len(holds) == 2
+    assert [path.name for path in Path(holds[0].path).iterdir()] == ["begun"]
+
+
 def test_prune(caches: Caches, clock: Clock) -> None:
     take(caches, "shared").release()
     clock.now += WEEK
