@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import hashlib
 import os
 import threading
 import time
@@ -15,7 +16,8 @@ from builder.output.assemble import assemble
 from builder.output.export import Exporter, Reporter, open_exporter
 from builder.plan.arguments import read
 from builder.plan.bases import resolve
-from builder.plan.context import NOTHING_KNOWN, Context, open_context
+from builder.plan.context import Context, open_context
+from builder.plan.contextmemory import NOTHING_KNOWN, Memories
 from builder.plan.fetching import Fetcher
 from builder.plan.graph import ImageOp, LocalOp, MergeOp, Node, NodeId, Plan, ScratchOp, StepResult
 from builder.plan.keys import is_step
@@ -173,8 +175,11 @@ def _open(op: LocalOp, bench: _Bench) -> Context:
     else:
         ignores = request.ignores
     matcher = parse_ignores(ignores) if ignores else None
-    unpacked = op.name not in named and request.unpacked
-    context = open_context(root, matcher, NOTHING_KNOWN if unpacked else store.file_digests, owners=unpacked)
+    if op.name not in named and request.unpacked:
+        context = open_context(root, matcher, NOTHING_KNOWN, owners=True)
+    else:
+        view = hashlib.sha256(b"\0".join(file.text for file in ignores)).digest()[:8] if ignores else b""
+        context = open_context(root, matcher, Memories(store.file_digests, store.directories, view))
     context.check = store.supply.check
     return context
 

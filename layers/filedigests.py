@@ -38,15 +38,15 @@ class FileDigests:
             if digest is not None:
                 found[key] = digest
             else:
-                wanted.setdefault(key[0], {}).setdefault(_signed(key[1]), []).append(key)
+                wanted.setdefault(key[0], {}).setdefault(signed(key[1]), []).append(key)
         for device, by_inode in wanted.items():
             for marks, part in batches(tuple(by_inode)):
                 for inode, size, mtime_ns, ctime_ns, digest in self._database.all(
                     f"SELECT ino, size, mtime_ns, ctime_ns, sha256 FROM files WHERE dev = ? AND ino IN ({marks})",  # noqa: S608 - question marks only
-                    (_signed(device), *part),
+                    (signed(device), *part),
                 ):
                     for key in by_inode[inode]:
-                        if (size, mtime_ns, ctime_ns) == (key[2], _signed(key[3]), _signed(key[4])):
+                        if (size, mtime_ns, ctime_ns) == (key[2], signed(key[3]), signed(key[4])):
                             found[key] = digest
         return found
 
@@ -55,11 +55,11 @@ class FileDigests:
 
         Files changed in the same tick, or later, are not remembered: a further change might not show in their stat.
         """
-        self._write({key: digest for key, digest in found.items() if _settled(key, scanned_ns)})
+        self._write({key: digest for key, digest in found.items() if settled(key, scanned_ns)})
 
     def remember(self, key: StatKey, digest: bytes, scanned_ns: int) -> None:
         """As ``put_many``, but written with others later: after some hundreds, or by ``flush``."""
-        if not _settled(key, scanned_ns):
+        if not settled(key, scanned_ns):
             return
         with self._lock:
             self._pending[key] = digest
@@ -79,7 +79,7 @@ class FileDigests:
         if not found:
             return
         rows = [
-            (_signed(key[0]), _signed(key[1]), key[2], _signed(key[3]), _signed(key[4]), digest)
+            (signed(key[0]), signed(key[1]), key[2], signed(key[3]), signed(key[4]), digest)
             for key, digest in found.items()
         ]
         with self._database.transaction():
@@ -92,13 +92,14 @@ class FileDigests:
         self._database.write("DELETE FROM files")
 
 
-def _settled(key: StatKey, scanned_ns: int) -> bool:
+def settled(key: StatKey, scanned_ns: int) -> bool:
+    """Whether what was seen since ``scanned_ns`` under this key can be told from whatever comes later."""
     changed = max(key[3], key[4])
     coarse = key[3] % 1_000_000_000 == 0 and key[4] % 1_000_000_000 == 0
     return changed < scanned_ns - (COARSE_TICK_NS if coarse else TICK_NS)
 
 
-def _signed(number: int) -> int:
+def signed(number: int) -> int:
     """Inodes and far-away times as the 64-bit signed integers SQLite has."""
     number &= (1 << 64) - 1
     return number - (1 << 64) if number >> 63 else number

@@ -89,6 +89,7 @@ class Collector:
             trash += self._take_repositories(since)
         if everything:
             context.files.clear()
+            context.directories.clear()
         freed = _remove(trash) + _remove(blobs) + context.blobs.sweep()
         return PruneReport(gone, len(blobs), steps, images, freed)
 

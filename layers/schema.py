@@ -12,9 +12,9 @@ from typing import Any
 
 from layers.errors import StoreBusy, StoreError
 
-VERSION = 4
+VERSION = 5
 """``PRAGMA user_version`` of this layout. Version 1 means: overlay metadata in ``user.overlay.*`` xattrs. Version 2 has
-``REGISTRIES`` as well, version 3 ``LAZY``, version 4 ``WEB``."""
+``REGISTRIES`` as well, version 3 ``LAZY``, version 4 ``WEB``, version 5 ``DIRECTORIES``."""
 
 BUSY_SECONDS = 30.0
 
@@ -147,7 +147,22 @@ CREATE TABLE webfiles (
 ) WITHOUT ROWID;
 """
 
-MIGRATIONS = (TABLES, REGISTRIES, LAZY, WEB)
+DIRECTORIES = """
+-- Directories of the host as they were last seen (layers.directories). Short columns first: long ones lie elsewhere.
+CREATE TABLE directories (
+    dev INTEGER NOT NULL,
+    ino INTEGER NOT NULL,
+    view BLOB NOT NULL,
+    signature BLOB NOT NULL,
+    rows BLOB NOT NULL,
+    stats BLOB NOT NULL,
+    extras BLOB NOT NULL,
+    digests BLOB NOT NULL,
+    UNIQUE (view, dev, ino)
+);
+"""
+
+MIGRATIONS = (TABLES, REGISTRIES, LAZY, WEB, DIRECTORIES)
 """What each version has more than the one before."""
 
 

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Self
 from layers.blobs import Blobs, Progress
 from layers.buildrecords import ImageTable, StepRecord, StepTable, StoredImage
 from layers.digest import CacheKey, DiffId, Digest, LayerId, Rootfs
+from layers.directories import Directories
 from layers.errors import NotInStore
 from layers.filedigests import FileDigests
 from layers.idmap import SETTING as IDS_SETTING
@@ -77,6 +78,7 @@ class Store:
         self.root = context.root
         self.blobs = context.blobs
         self.file_digests = context.files
+        self.directories = context.directories
         self.pulls = PullTable(context.database)
         self.supply = context.supply
         self.web_files = WebFileTable(context.database, context.clock)
@@ -111,6 +113,7 @@ class Store:
             blobs=blobs,
             supply=Supply(database, blobs),
             files=FileDigests(database),
+            directories=Directories(database),
             once=KeyedLocks(),
         )
         store = cls(context, StepTable(database), ImageTable(database))

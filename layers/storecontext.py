@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from layers.blobs import Blobs
 from layers.digest import LayerId
+from layers.directories import Directories
 from layers.errors import NotInStore
 from layers.filedigests import FileDigests
 from layers.leases import Gate, Lease
@@ -50,6 +51,7 @@ class StoreContext(NamedTuple):
     blobs: Blobs
     supply: Supply
     files: FileDigests
+    directories: Directories
     once: KeyedLocks
     """Held while a layer is unpacked, indexed or packed, so that other threads wait for the result."""
 

@@ -2,7 +2,8 @@
 
 import os
 
-from builder.plan.context import NOTHING_KNOWN, open_context
+from builder.plan.context import open_context
+from builder.plan.contextmemory import NOTHING_KNOWN
 from layers.errors import PybuildError
 from layers.tree import read_file, resolve
 

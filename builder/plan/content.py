@@ -4,6 +4,7 @@ A row holds name, kind, mode, owner, link text, device numbers, xattrs and the d
 Rows are unambiguous: fields that may hold any byte come with their length, names hold neither NUL nor "/".
 """
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -20,7 +21,7 @@ _KIND_NUMBERS = {kind: number for number, kind in enumerate(Kind)}
 
 
 class Described(NamedTuple):
-    """The rows of what is directly in ``directory``, in order of names."""
+    """``rows``: the digest (``digest_rows``) of what is directly in ``directory``, in order of names."""
 
     directory: bytes
     rows: bytes
@@ -54,7 +55,11 @@ def _described(tree: Tree, batch: Sequence[tuple[bytes, Sequence[Entry]]]) -> It
     digests = iter(hashed(tree, [entry for _, entries in batch for entry in entries if entry.kind in HASHED]))
     for path, entries in batch:
         own = islice(digests, sum(entry.kind in HASHED for entry in entries))
-        yield Described(path, b"".join([entry_row(entry, own) for entry in entries]))
+        yield Described(path, digest_rows([entry_row(entry, own) for entry in entries]))
+
+
+def digest_rows(rows: Sequence[bytes]) -> bytes:
+    return hashlib.sha256(b"".join(rows)).digest()
 
 
 def hashed(tree: Tree, files: Sequence[Entry]) -> list[bytes]:

@@ -1,12 +1,15 @@
 """What is remembered of the names in a directory of the host: packed into about 120 bytes a file."""
 
 import errno
+import hashlib
 import marshal
 import os
 import stat
 from collections.abc import Sequence
 
+from layers.directories import Known
 from layers.entry import Kind
+from layers.filedigests import StatKey
 from layers.owners import PREFIX, owner_of
 
 KINDS = {
@@ -20,33 +23,52 @@ KINDS = {
 _NO_XATTRS = {errno.ENOTSUP, errno.ENODATA}
 _RAW = 32
 _UNKNOWN = bytes(_RAW)
+_SIGNED = b"listing 1\0"
 
 Xattrs = tuple[tuple[bytes, bytes], ...]
-Record = tuple[bytes, int, int, int, int, int, int, int, int, int, bytes | None, Xattrs, int, int]
-"""What is remembered of one name, as ``marshal`` writes it: name, type bits of the mode, permission bits, size,
-mtime_ns, ctime_ns, device, inode, number of links, device number of a special file, link text, xattrs, uid,
-gid (0 and 0 where owners do not count)."""
+Stat = tuple[bytes, int, int, int, int, int, int, int, int, int, int]
+"""Name, then of its stat: mode, inode, device, links, uid, gid, size, mtime_ns, ctime_ns, device number of a special
+file."""
+
+Extra = tuple[bytes | None, Xattrs, int, int]
+"""What a stat does not say: link text, xattrs, uid and gid (0 and 0 where owners do not count)."""
+
+PLAIN: Extra = (None, (), 0, 0)
 
 
 class Listing:
-    """One directory: its records, packed, and the digests of those that are files, as far as they are known."""
+    """One directory: the stats of its names, packed, and what has been learnt of them since.
 
-    __slots__ = ("digests", "packed", "size")
+    ``folders``: names of the directories in it; ``extras``: of those that have any, by position, None before they were
+    read; ``rows``: the digest of the rows of all of it (builder.plan.content), None before there is one. ``identity``:
+    device and inode of the directory; None of what is no whole directory. The store is ``asked`` once what it remembers
+    of that; ``found``: what it knows of a directory of this very signature, so that nothing else need be read.
+    """
 
-    def __init__(self, records: Sequence[Record]) -> None:
-        self.packed = marshal.dumps(list(records), 2)
-        self.size = len(records)
+    __slots__ = ("asked", "digests", "early", "extras", "folders", "found", "identity", "packed", "rows", "size")
+
+    def __init__(self, stats: Sequence[Stat], identity: tuple[int, int] | None = None) -> None:
+        self.identity = identity
+        self.packed = marshal.dumps(list(stats), 2)
+        self.size = len(stats)
+        self.folders = tuple([record[0] for record in stats if record[1] & 0o170000 == stat.S_IFDIR])
+        self.extras: dict[int, Extra] | None = None
         self.digests: bytearray | None = None
+        self.rows: bytes | None = None
+        self.early: dict[int, Extra] = {}
+        """Of names that were looked at before the directory was."""
+        self.asked = False
+        self.found: Known | None = None
 
-    def records(self) -> list[Record]:
-        unpacked: list[Record] = marshal.loads(self.packed)  # noqa: S302 - packed by ourselves
-        return unpacked
+    def signature(self) -> bytes:
+        """Differs when any name, mode, owner, size, time or inode does. ctime: also when link text or xattrs do."""
+        return hashlib.sha256(_SIGNED + self.packed).digest()
+
+    def stats(self) -> list[Stat]:
+        return unpack_stats(self.packed)
 
     def digest(self, position: int) -> bytes | None:
-        if self.digests is None:
-            return None
-        raw = bytes(self.digests[position * _RAW : (position + 1) * _RAW])
-        return None if raw == _UNKNOWN else raw
+        return digest_at(self.digests, position)
 
     def learn(self, position: int, digest: bytes) -> None:
         if self.digests is None:
@@ -54,27 +76,46 @@ class Listing:
         self.digests[position * _RAW : (position + 1) * _RAW] = digest
 
 
-def make_record(host: bytes, name: bytes, status: os.stat_result, *, owners: bool = False) -> Record | None:
-    """None for a socket, which no layer can hold. ``owners``: they are those of the file, else 0:0."""
-    mode = status.st_mode
-    kind = stat.S_IFMT(mode)
-    if kind not in KINDS:
+def digest_at(digests: bytes | bytearray | None, position: int) -> bytes | None:
+    """The digest of the file at ``position``; None when it is not known."""
+    if not digests:
         return None
-    return (
-        name,
-        kind,
-        stat.S_IMODE(mode),
-        status.st_size if kind == stat.S_IFREG else 0,
-        status.st_mtime_ns,
-        status.st_ctime_ns,
-        status.st_dev,
-        status.st_ino,
-        status.st_nlink,
-        status.st_rdev,
-        os.readlink(host) if kind == stat.S_IFLNK else None,  # noqa: PTH115 - pathlib has no paths of bytes
-        _xattrs(host),
-        *(owner_of(host, status) if owners else (0, 0)),
-    )
+    raw = bytes(digests[position * _RAW : (position + 1) * _RAW])
+    return None if raw == _UNKNOWN else raw
+
+
+def unpack_stats(packed: bytes) -> list[Stat]:
+    stats: list[Stat] = marshal.loads(packed)  # noqa: S302 - packed by ourselves
+    return stats
+
+
+def pack_extras(extras: dict[int, Extra]) -> bytes:
+    return marshal.dumps(extras, 2)
+
+
+def unpack_extras(packed: bytes) -> dict[int, Extra]:
+    extras: dict[int, Extra] = marshal.loads(packed)  # noqa: S302 - packed by ourselves
+    return extras
+
+
+def make_stat(name: bytes, status: os.stat_result) -> Stat | None:
+    """None for a socket, which no layer can hold."""
+    if status.st_mode & 0o170000 not in KINDS:
+        return None
+    return (name, *status[:7], status.st_mtime_ns, status.st_ctime_ns, status.st_rdev)
+
+
+def key_of(record: Stat) -> StatKey:
+    return (record[3], record[2], record[7], record[8], record[9])
+
+
+def read_extra(host: bytes, record: Stat, *, owners: bool) -> Extra:
+    """``owners``: they are those of the file, else 0:0."""
+    link = os.readlink(host) if record[1] & 0o170000 == stat.S_IFLNK else None  # noqa: PTH115 - paths of bytes
+    xattrs = _xattrs(host)
+    if owners:
+        return (link, xattrs, *owner_of(host, os.lstat(host)))
+    return (link, xattrs, 0, 0) if link is not None or xattrs else PLAIN
 
 
 def _xattrs(host: bytes) -> Xattrs:

@@ -21,7 +21,7 @@ from builder.plan.wildcards import BadPattern, Pattern, compile_part, has_wildca
 from layers.entry import Entry, FileSource, Kind
 from layers.tree import Tree, resolve
 
-VERSION = b"pybuild-selection-1"
+VERSION = b"pybuild-selection-2"
 
 
 class Root(NamedTuple):

@@ -6,7 +6,8 @@ A file over HTTP has mode 0600 and the server's time; a repository gives the fil
 import os
 from typing import TYPE_CHECKING
 
-from builder.plan.context import NOTHING_KNOWN, open_context
+from builder.plan.context import open_context
+from builder.plan.contextmemory import NOTHING_KNOWN
 from builder.plan.graph import GitTree, WebFile
 from builder.plan.select import Root, Selection
 from layers.digest import BlobDigest, Digest

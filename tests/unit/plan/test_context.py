@@ -13,6 +13,7 @@ from builder.errors import PlanError
 from builder.plan import hashing
 from builder.plan.content import describe
 from builder.plan.context import Context, open_context
+from builder.plan.contextmemory import Memories
 from builder.plan.filtered import Filtered
 from builder.plan.graph import CopyOp
 from builder.plan.hashing import Wanted, hash_files
@@ -44,7 +45,7 @@ class Remembered:
 
 def opened(root: Path, ignore: str | None = None) -> Context:
     matcher = parse_ignore(ignore.encode(), ".dockerignore") if ignore is not None else None
-    return open_context(str(root), matcher, NoDigests())
+    return open_context(str(root), matcher, Memories(NoDigests()))
 
 
 def walk(context: Context, top: bytes = b"") -> list[str]:
@@ -180,7 +181,7 @@ def test_batches_make_no_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_unchanged_files_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_tree(tmp_path, {"d/a": b"1", "d/b": b"2", "c": b"3"})
     memory = Remembered()
-    first = chosen(open_context(str(tmp_path), None, memory, clock_ns=lambda: 77), ".", "c").digest()
+    first = chosen(open_context(str(tmp_path), None, Memories(memory), clock_ns=lambda: 77), ".", "c").digest()
     assert memory.scanned == [77]
     assert memory.queries == [3]
     (tmp_path / "d/b").write_bytes(b"new")
@@ -192,14 +193,14 @@ def test_unchanged_files_are_not_read(tmp_path: Path, monkeypatch: pytest.Monkey
         return real(path)
 
     monkeypatch.setattr(hashing, "_open", noted)
-    assert chosen(open_context(str(tmp_path), None, memory), ".", "c").digest() != first
+    assert chosen(open_context(str(tmp_path), None, Memories(memory)), ".", "c").digest() != first
     assert opened_paths == [os.fsencode(tmp_path / "d/b")]
 
 
 def test_only_what_is_chosen_is_looked_at(tmp_path: Path) -> None:
     write_tree(tmp_path, {"a": b"1", "big/x": b"2"})
     memory = Remembered()
-    chosen(open_context(str(tmp_path), None, memory), "a").digest()
+    chosen(open_context(str(tmp_path), None, Memories(memory)), "a").digest()
     assert memory.queries == [1]
 
 

@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from builder.dockerfile.ignore import parse_ignore
-from builder.plan.context import NOTHING_KNOWN, Context, open_context
+from builder.plan.context import Context, open_context
 from builder.plan.contextlist import Listed, listing
+from builder.plan.contextmemory import NOTHING_KNOWN
 from layers.entry import Kind
 from layers.errors import PybuildError
 from tests.conftest import FIXTURES

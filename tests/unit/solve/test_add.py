@@ -13,6 +13,7 @@ import pytest
 import zstandard
 
 from builder.plan.context import Context, open_context
+from builder.plan.contextmemory import Memories
 from builder.plan.graph import AddOp, InlineFile
 from builder.plan.select import select
 from builder.solve.add import add_entries
@@ -96,7 +97,7 @@ class Adder:
             (self.root / name).write_bytes(content)
             (self.root / name).chmod(0o644)
         op = AddOp(words, to, chown, chmod, False)
-        selection = select(op, open_context(str(self.root), None, NoDigests()), None)
+        selection = select(op, open_context(str(self.root), None, Memories(NoDigests())), None)
         selection.digest()
         added = Added()
         for entry in add_entries(op, selection, MemoryTree(dest), NOW * 10**9):
@@ -333,7 +334,7 @@ def test_truncated_archive_is_an_error(add: Adder) -> None:
 def test_archive_that_changed_since_it_was_selected_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.tar").write_bytes(PLAIN)
     op = AddOp(("a.tar",), "/o", None, None, False)
-    context: Context = open_context(str(tmp_path), None, NoDigests())
+    context: Context = open_context(str(tmp_path), None, Memories(NoDigests()))
     selection = select(op, context, None)
     selection.digest()
     (tmp_path / "a.tar").write_bytes(tar(member("other")))

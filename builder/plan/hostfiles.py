@@ -1,0 +1,186 @@
+"""The files of a build context as the host has them, without what its ignore file leaves out: each looked at once."""
+
+import errno
+import os
+import stat
+import threading
+from operator import attrgetter
+from typing import Protocol
+
+from builder.plan.contextmemory import Memory
+from builder.plan.hashing import unreadable
+from builder.plan.listing import PLAIN, Extra, Listing, Stat, make_stat, read_extra
+from layers.errors import SourceChanged
+
+
+class Ignores(Protocol):
+    """What the context asks of an ignore file (builder.dockerfile.ignore.Matcher)."""
+
+    def ignored(self, path: bytes, /) -> bool: ...
+
+    def may_descend(self, path: bytes, /) -> bool: ...
+
+    def decided_by(self, path: bytes, /) -> str | None: ...
+
+
+class HostFiles:
+    """What is below ``root``, remembered as it was when it was first looked at. Thread-safe.
+
+    Raises SourceChanged when something goes away while it is looked at, PybuildError for what may not be read.
+    """
+
+    def __init__(self, root: bytes, matcher: Ignores | None, memory: Memory, *, owners: bool) -> None:
+        self.root = root
+        self.owners = owners
+        self._matcher = matcher
+        self._memory = memory
+        self._listings: dict[bytes, Listing] = {}
+        self._singles: dict[bytes, Listing] = {}
+        self._directories: set[bytes] = {b""}
+        """Those seen in listings: asking the listing above would unpack it once for each of them."""
+        self._lock = threading.RLock()
+
+    def why_missing(self, path: bytes) -> str | None:
+        """The ignore pattern that leaves out ``path``, which exists on the host; None when it is not there at all."""
+        if self._matcher is None or not self._matcher.ignored(path) or not os.path.lexists(self.path(path)):
+            return None
+        return self._matcher.decided_by(path)
+
+    def path(self, path: bytes) -> bytes:
+        return self.root + b"/" + path if path else self.root
+
+    def find(self, path: bytes) -> tuple[Listing, int] | None:
+        """The listing that has ``path``, and where in it."""
+        head, _, name = path.rpartition(b"/")
+        listing = self._listings.get(head)
+        if listing is None:
+            single = self._single(path)
+            return None if single is None else (single, 0)
+        for position, record in enumerate(listing.stats()):
+            if record[0] == name:
+                return listing, position
+        return None
+
+    def _single(self, path: bytes) -> Listing | None:
+        """A listing of just ``path``: to take one file out of a large directory, the rest is not looked at."""
+        known = self._singles.get(path)
+        if known is not None:
+            return known
+        head, _, name = path.rpartition(b"/")
+        if head and not self._is_directory(head):
+            return None
+        host = self.path(path)
+        try:
+            record = make_stat(name, os.lstat(host))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except PermissionError as error:
+            raise unreadable(host) from error
+        if record is None or self._left_out(path, record):
+            return None
+        with self._lock:
+            return self._singles.setdefault(path, Listing((record,)))
+
+    def listing(self, path: bytes) -> Listing | None:
+        known = self._listings.get(path)
+        if known is not None:
+            return known
+        if path not in self._directories and not self._is_directory(path):
+            return None
+        with self._lock:
+            known = self._listings.get(path)
+            if known is None:
+                known = self._listings[path] = self._list(path)
+            return known
+
+    def _list(self, path: bytes) -> Listing:
+        host = self.path(path)
+        try:
+            return self._scan(host, path + b"/" if path else b"")
+        except PermissionError as error:
+            raise unreadable(error.filename if isinstance(error.filename, bytes) else host) from error
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise SourceChanged(host) from error
+
+    def _scan(self, host: bytes, prefix: bytes) -> Listing:
+        identity = os.stat(host)  # noqa: PTH116 - paths of bytes
+        records: list[Stat] = []
+        earlier: dict[int, Listing] = {}
+        with os.scandir(host) as names:
+            found = sorted(names, key=attrgetter("name"))
+        for item in found:
+            name = item.name
+            single = self._singles.pop(prefix + name, None) if self._singles else None
+            if single is not None:
+                earlier[len(records)] = single
+                records.append(single.stats()[0])
+                continue
+            try:
+                record = make_stat(name, item.stat(follow_symlinks=False))
+            except FileNotFoundError:
+                continue  # gone since the directory was read
+            if record is not None and (self._matcher is None or not self._left_out(prefix + name, record)):
+                records.append(record)
+        listing = Listing(records, (identity.st_dev, identity.st_ino))
+        self._directories.update([prefix + name for name in listing.folders])
+        for position, single in earlier.items():
+            digest = single.digest(0)
+            if digest is not None:
+                listing.learn(position, digest)
+            if single.extras is not None:
+                listing.early[position] = single.extras.get(0, PLAIN)
+        return listing
+
+    def complete(self, path: bytes, listing: Listing) -> None:
+        """What stats do not say. Of a listing that the store has found unchanged that is read late, if at all: then
+        it must still be what it was."""
+        if listing.extras is not None:
+            return
+        with self._lock:
+            if self._memory.complete(listing):
+                return
+            prefix = self.path(path) + b"/"
+            extras = {}
+            for position, record in enumerate(listing.stats()):
+                host = prefix + record[0]
+                extra = listing.early.get(position)
+                if extra is None:
+                    extra = self._extra(host, record, late=listing.found is not None)
+                if extra is not PLAIN:
+                    extras[position] = extra
+            listing.extras = extras
+
+    def _extra(self, host: bytes, record: Stat, *, late: bool) -> Extra:
+        try:
+            extra = read_extra(host, record, owners=self.owners)
+            if late and make_stat(record[0], os.lstat(host)) != record:
+                raise SourceChanged(host)
+        except PermissionError as error:
+            raise unreadable(host) from error
+        except OSError as error:
+            if error.errno in {errno.ENOENT, errno.EINVAL, errno.ENOTDIR}:
+                raise SourceChanged(host) from error
+            raise
+        return extra
+
+    def _left_out(self, path: bytes, record: Stat) -> bool:
+        """An ignored directory is there when something in it is taken back (reference part 2, "Order")."""
+        matcher = self._matcher
+        if matcher is None or not matcher.ignored(path):
+            return False
+        return not stat.S_ISDIR(record[1]) or not matcher.may_descend(path) or not self._holds_something(path)
+
+    def _holds_something(self, path: bytes) -> bool:
+        with self._lock:
+            known = self._listings.get(path)
+            if known is None:
+                known = self._list(path)
+                if known.size:
+                    self._listings[path] = known
+            return known.size > 0
+
+    def _is_directory(self, path: bytes) -> bool:
+        if not path:
+            return True
+        found = self.find(path)
+        return found is not None and stat.S_ISDIR(found[0].stats()[found[1]][1])
