@@ -7,6 +7,7 @@ there is no ``/proc/self/fd``, hence no link that leads out (CVE-2024-21626 and 
 What the command sees is reference part L: runc's defaults as BuildKit sets them.
 """
 
+import contextlib
 import os
 import signal
 import stat
@@ -80,13 +81,15 @@ def set_up(job: Job, surroundings: Surroundings, unmounts: kernel.Unmounts, made
     kernel.pivot_root(b".", b".")
     os.fchdir(old_root)
     os.close(old_root)
+    made += stubs.missing([target for target, *_ in job.files] + [wanted[1] for wanted in job.mounts])
+    _make_cwd(job)
     for directory in (b"/proc", b"/dev", b"/sys"):
-        _make_mount_point(directory, made)
+        _make_mount_point(directory)
     _mount_devices(job, surroundings)
     _mount_sys(job)
     _write_files(job)
-    _mount_files(job, made)
-    mounts.attach(job, opened, made)
+    _mount_files(job)
+    mounts.attach(job, opened)
     _make_cwd(job)
     _mount_proc(job)
     kernel.unmount(b".")
@@ -156,9 +159,11 @@ def _write_files(job: Job) -> None:
             os.fchmod(file.fileno(), mode)
 
 
-def _make_mount_point(path: bytes, made: list[stubs.Stub]) -> None:
+def _make_mount_point(path: bytes) -> None:
     """A link here would mount the kernel's files somewhere else, and unmasked (CVE-2019-19921)."""
-    if stubs.make(path, directory=True, made=made) != path or not stat.S_ISDIR(os.lstat(path).st_mode):
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(path, 0o755)
+    if not stat.S_ISDIR(os.lstat(path).st_mode):
         raise NotADirectoryError(20, f"{path.decode()} in the root filesystem is not a directory")
 
 
@@ -229,9 +234,9 @@ def _make_device(name: bytes, number: int, mode: int) -> None:
         bind(b"dev" + name, DEV + name)
 
 
-def _mount_files(job: Job, made: list[stubs.Stub]) -> None:
+def _mount_files(job: Job) -> None:
     for number, (target, _, mode, read_only) in enumerate(job.files):
-        place = stubs.make(target, directory=False, made=made)
+        place = stubs.make(target, directory=False)
         flags = MS_NODEV | MS_NOSUID
         flags |= MS_RDONLY if read_only else 0
         flags |= 0 if mode & 0o111 else MS_NOEXEC
@@ -239,7 +244,7 @@ def _mount_files(job: Job, made: list[stubs.Stub]) -> None:
 
 
 def _make_cwd(job: Job) -> None:
-    """Every directory that is made belongs to the user, as WORKDIR's do."""
+    """Every directory that is made belongs to the user, as WORKDIR's do. One that a mount hides is made again in it."""
     path = os.path.realpath(job.cwd)
     missing = []
     while not os.path.lexists(path):

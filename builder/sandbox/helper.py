@@ -33,7 +33,7 @@ _FRAME = 4
 _CHUNK = 1 << 16
 
 Frame = tuple[int, list[stubs.Stub], str | None]
-"""The watch on its root file system, the mount points that were made, why the command could not be started."""
+"""The watch on its root file system, the mount points that it lacked, why the command could not be started."""
 
 
 def main(descriptor: int) -> None:

@@ -30,12 +30,12 @@ def open_sources(job: Job) -> list[int]:
     return [_opened(wanted) for wanted in job.mounts]
 
 
-def attach(job: Job, opened: list[int], made: list[stubs.Stub]) -> None:
+def attach(job: Job, opened: list[int]) -> None:
     """Mounts them, in order; the process's root directory is the step's. Raises OSError."""
     for wanted, descriptor in zip(job.mounts, opened, strict=True):
         target, directory = wanted[1], wanted[2]
         mode = _mode(target) if wanted[0] == "tmpfs" and not wanted[3] else None
-        place = stubs.make(target, directory=directory, made=made)
+        place = stubs.make(target, directory=directory)
         if os.path.isdir(place) != directory:
             kinds = (b"a directory", b"a file") if directory else (b"a file", b"a directory")
             text = b"%b cannot be mounted on %b, which is %b" % (kinds[0], target, kinds[1])

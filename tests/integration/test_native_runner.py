@@ -16,7 +16,7 @@ import pytest
 from builder.sandbox.detect import open_runner as detect_runner
 from builder.sandbox.native import NativeRunner
 from builder.sandbox.seccomp import default_filter
-from builder.sandbox.spec import DEFAULT_CAPABILITIES, FileMount, Identity, Runner
+from builder.sandbox.spec import DEFAULT_CAPABILITIES, FileMount, Identity, Mount, Runner, SandboxSpec, TmpfsMount
 from tests.conftest import REPOSITORY
 from tests.suites.runner_suite import BUSYBOX, LONG_AGO_NS, Box, Output, RunnerSuite, changes, failure, run
 
@@ -247,13 +247,33 @@ def test_names(native: NativeRunner, box: Box) -> None:
     )
 
 
-def test_a_first_run_over_almost_nothing_leaves_no_trace(native: NativeRunner, box: Box) -> None:
-    """No layer at all; the only program is a mounted file."""
+def without_layers(box: Box, script: str, *mounts: Mount) -> SandboxSpec:
+    """The only program is a mounted file."""
     program = FileMount("/sh", BUSYBOX.read_bytes(), 0o755)
-    spec = box.spec("/sh", "-c", "echo > /left", lowers=())
-    spec = spec._replace(files=(*spec.files, program))
+    spec = box.spec("/sh", "-c", script, lowers=())
+    return spec._replace(files=(*spec.files, program), mounts=mounts)
+
+
+def test_a_first_run_over_nothing_leaves_the_directories_of_the_kernel_s_files(native: NativeRunner, box: Box) -> None:
+    spec = without_layers(box, "echo > /left")
     run(native, spec)
-    assert changes(spec) == {"left"}
+    assert changes(spec) == {"left", "proc", "sys", "dev"}
+    upper = Path(spec.root.upper)
+    for name in ("proc", "sys", "dev"):
+        found = (upper / name).stat()
+        assert (stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid) == (0o755, 0, 0)
+
+
+def test_a_mount_below_one_of_them_takes_it_away_again(native: NativeRunner, box: Box) -> None:
+    spec = without_layers(box, "echo > /left", TmpfsMount("/dev/scratch/deep", 0, read_only=False))
+    run(native, spec)
+    assert changes(spec) == {"left", "proc", "sys"}
+
+
+def test_a_directory_made_for_the_command_below_a_mount_stays(native: NativeRunner, box: Box) -> None:
+    spec = box.shell("pwd")._replace(cwd="/w/x/y", mounts=(TmpfsMount("/w/x", 0, read_only=False),))
+    assert run(native, spec) == "/w/x/y\n"
+    assert changes(spec) == {"w", "w/x", "w/x/y"}
 
 
 def test_a_link_to_nowhere_gets_its_file(native: NativeRunner, box: Box) -> None:
