@@ -207,6 +207,7 @@ def _store(store: Store, files: ImageFiles, image: _Found) -> LoadedImage:
     rootfs: Rootfs = ()
     for diff_id, blob in zip(config.diff_ids, blobs, strict=True):
         rootfs += (store.import_layer(diff_id, blob, rootfs),)
+    store.tree(rootfs, contents=False)  # read once: a damaged layer is found here, and no build has to index it
     stored = store.put_image(image.raw_config, rootfs, (None,) * len(rootfs), image.names)
     return LoadedImage(stored.id, image.names, config.platform)
 
