@@ -27,6 +27,9 @@ class Kind(enum.Enum):
     WHITEOUT = "whiteout"
     OPAQUE = "opaque"
 
+    __hash__ = object.__hash__
+    """Tables by kind are asked for every file of a layer: the name need not be hashed each time."""
+
 
 class FileSource(NamedTuple):
     """Bytes in a file of the host. ``sha256`` (raw, 32 bytes), when given, must be that of the bytes read."""

@@ -48,11 +48,10 @@ def index_key(path: bytes) -> bytes:
     return path.replace(b"/", b"\0")
 
 
-def encode_record(entry: Entry, sha256: bytes | None) -> bytes:
-    """The source is kept if it is bytes. Raises UnsafeArchive for numbers no file system has."""
-    path, kind, mode, uid, gid, mtime_ns, size, link, device, pairs, source = entry
+def encode_record(entry: Entry, sha256: bytes | None, data: bytes = b"") -> bytes:
+    """``data``: the file's bytes, where they are kept. Raises UnsafeArchive for numbers no file system has."""
+    path, kind, mode, uid, gid, mtime_ns, size, link, device, pairs, _ = entry
     xattrs = b"".join(_XATTR.pack(len(name), len(value)) + name + value for name, value in pairs) if pairs else b""
-    data = source.data if isinstance(source, BytesSource) else b""
     link = link or b""
     major, minor = device or (0, 0)
     seconds, nanoseconds = divmod(mtime_ns, 1_000_000_000)

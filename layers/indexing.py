@@ -40,15 +40,14 @@ class Indexer:
             self._directory = directory
         elif name in _NO_NAMES:
             _check(entry.path)
-        if entry.source is not None:
-            entry = entry._replace(source=_kept(entry, sha256))
+        kept = _kept(entry, sha256) if entry.path in KEPT else None
         if self._replay is not None:
-            self._replay.put(entry, sha256)
+            self._replay.put(entry._replace(source=kept), sha256)
             return
         self._name = name
         if entry.kind is Kind.DIRECTORY:
             self._above.append(entry.path)
-        self._file.add(encode_record(entry, sha256))
+        self._file.add(encode_record(entry, sha256, kept.data if kept is not None else b""))
 
     def _in_order(self, entry: Entry) -> bool:
         """Whether it comes later than all others, and its directory is there. For the first of a run of siblings."""
@@ -70,7 +69,8 @@ class Indexer:
         if self._replay is not None:
             self._file = IndexFile(self._path)
             for entry, sha256 in self._replay.result():
-                self._file.add(encode_record(entry, sha256))
+                data = entry.source.data if isinstance(entry.source, BytesSource) else b""
+                self._file.add(encode_record(entry, sha256, data))
         self._file.finish()
 
     def __enter__(self) -> Self:
@@ -95,7 +95,7 @@ def _check(path: bytes) -> None:
 
 def _kept(entry: Entry, sha256: bytes | None) -> BytesSource | None:
     """The bytes of a file that is looked into. Raises SourceChanged when they are not those of ``sha256``."""
-    if entry.path not in KEPT or entry.kind is not Kind.FILE or entry.size > MAX_KEPT:
+    if entry.kind is not Kind.FILE or entry.size > MAX_KEPT:
         return None
     match entry.source:
         case BytesSource():

@@ -19,6 +19,10 @@ _SMALL_ID = 0o7777777
 _LARGEST = 0o77777777777
 _NAME = 100
 _PREFIX = 155
+_PLAIN_TAIL = b"0" + bytes(_NAME) + _MAGIC + b"%07o\0%07o\0" % (0, 0) + bytes(_PREFIX + 12)
+"""What follows the checksum in the header of a file with a short name."""
+_PLAIN_SUM = sum(_PLAIN_TAIL) + 8 * 0x20 - 1
+"""To be added to the Adler-32 of what precedes the checksum, see ``checksum``."""
 
 
 def padding(size: int) -> int:
@@ -83,6 +87,16 @@ def build(  # noqa: PLR0913 - the fields of the block, in their order
     )
     block = b"%b%06o\0 %b" % (block[:148], checksum(block), block[156:])
     return _pax(name, records) + block if records else block
+
+
+def plain_file(name: bytes, mode: int, uid: int, gid: int, size: int, mtime: int) -> bytes | None:  # noqa: PLR0913, PLR0917 - as build
+    """What ``build`` gives for a file of which a plain ustar header can say everything, as of most; else None."""
+    if len(name) > _NAME or not name.isascii() or not 0 <= mtime <= _LARGEST or uid > _SMALL_ID or gid > _SMALL_ID:
+        return None
+    if size > _LARGEST:
+        return None
+    head = b"%b%07o\0%07o\0%07o\0%011o\0%011o\0" % (name.ljust(_NAME, b"\0"), mode, uid, gid, size, mtime)
+    return b"%b%06o\0 %b" % (head, (zlib.adler32(head) & 0xFFFF) + _PLAIN_SUM, _PLAIN_TAIL)
 
 
 def _moved(records: dict[bytes, bytes], key: bytes, text: bytes) -> bytes:

@@ -8,10 +8,10 @@ import hashlib
 from collections.abc import Callable, Iterable
 
 from layers.content import CHUNK, SMALL, Seen, chunks, show, small
-from layers.entry import WHITEOUT_PREFIX, Entry, Kind, opaque_name, whiteout_name
+from layers.entry import WHITEOUT_PREFIX, Entry, FileSource, Kind, opaque_name, whiteout_name
 from layers.errors import PybuildError
 from layers.overlayfmt import is_reserved_xattr
-from layers.tarheader import BLOCK, END, build, padding
+from layers.tarheader import BLOCK, END, build, padding, plain_file
 
 Write = Callable[[bytes | memoryview], object]
 
@@ -39,10 +39,15 @@ def write_tar(entries: Iterable[Entry], write: Write, *, clamp: int | None = Non
     out = _Out(write)
     file = Kind.FILE
     for entry in entries:
-        out.add(_header(entry, clamp))
+        header = _header(entry, clamp)
         digest = None
-        if entry.kind is file:
-            digest = _content(entry, out, hashed=seen is not None)
+        if entry.kind is not file:
+            out.add(header)
+        elif entry.size <= SMALL:
+            digest = _small(entry, header, out, hashed=seen is not None)
+        else:
+            out.add(header)
+            digest = _large(entry, out, hashed=seen is not None)
         if seen is not None:
             seen(entry, digest)
     out.add(END)
@@ -76,16 +81,21 @@ class _Out:
             self._write(joined)
 
 
-def _content(entry: Entry, out: _Out, *, hashed: bool) -> bytes | None:
-    """Writes a FILE's bytes; gives their digest when it is asked for. Digests that were checked aren't made again."""
+def _small(entry: Entry, header: bytes, out: _Out, *, hashed: bool) -> bytes | None:
+    """Writes a FILE; gives the digest of its bytes when it is asked for. One that was checked isn't made again."""
+    data = small(entry)
+    out.add(header + data + _ZEROS[: -len(data) & (BLOCK - 1)])
+    if not hashed:
+        return None
+    source = entry.source
+    known = source.sha256 if isinstance(source, FileSource) else None
+    return known or hashlib.sha256(data).digest()
+
+
+def _large(entry: Entry, out: _Out, *, hashed: bool) -> bytes | None:
+    """As ``_small`` for the bytes alone, piece by piece."""
     size = entry.size
     known = getattr(entry.source, "sha256", None)
-    if size <= SMALL:
-        data = small(entry)
-        if size:
-            out.add(data)
-            out.add(_ZEROS[: padding(size)])
-        return known or hashlib.sha256(data).digest() if hashed else None
     digest = hashlib.sha256() if hashed and known is None else None
     for chunk in chunks(entry):
         if digest is not None:
@@ -108,6 +118,10 @@ def _header(entry: Entry, clamp: int | None) -> bytes:
     mtime = mtime_ns // 1_000_000_000
     if clamp is not None and mtime > clamp:
         mtime = clamp
+    if kind is Kind.FILE and not xattrs:
+        plain = plain_file(path, mode, uid, gid, size, mtime)
+        if plain is not None:
+            return plain
     if kind is Kind.DIRECTORY:
         path += b"/"
     return build(
