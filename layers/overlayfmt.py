@@ -153,7 +153,7 @@ class _Walk:
         merges = was is not None and was.kind is Kind.DIRECTORY
         opaque = merges and not _OPAQUE.isdisjoint(xattrs)
         stack.append(_Level(host, entry, hidden=opaque or not merges))
-        if opaque or was is None or not _same_metadata(entry, was):
+        if opaque or was is None or not same_metadata(entry, was):
             yield from _flush(stack)
         if opaque:
             yield Entry(path, Kind.OPAQUE)
@@ -181,7 +181,7 @@ class _Walk:
                 return False
             was = first
         return (
-            _same_metadata(entry, was)
+            same_metadata(entry, was)
             and entry.mtime_ns // 1_000_000_000 == was.mtime_ns // 1_000_000_000
             and (entry.size, entry.link, entry.device) == (was.size, was.link, was.device)
             and (entry.kind is not Kind.FILE or not entry.size or self._same_content(entry, was))
@@ -223,7 +223,8 @@ def _name(item: os.DirEntry[bytes]) -> bytes:
     return item.name
 
 
-def _same_metadata(entry: Entry, was: Entry) -> bool:
+def same_metadata(entry: Entry, was: Entry) -> bool:
+    """Whether both are of one kind, with the same mode, owner and attributes."""
     return (entry.kind, entry.mode, entry.uid, entry.gid, entry.xattrs) == (
         was.kind,
         was.mode,

@@ -30,7 +30,7 @@ from builder.plan.mounts import MOUNTS, Device, RunMount
 from layers.digest import CacheKey, Digest
 from layers.image import Platform
 
-VERSION = "pybuild-key-1"
+VERSION = "pybuild-key-2"
 
 
 def _plain(value: Any) -> Any:

@@ -19,6 +19,7 @@ from builder.solve.placing import can_find, unknown_owners
 from builder.solve.run import Surroundings, run_step
 from builder.solve.secrets import Secrets
 from builder.solve.stepcontext import StepContext
+from builder.solve.unchanged import changed
 from builder.solve.workdir import workdir_entries
 from layers.digest import LayerId, Rootfs
 from layers.errors import PybuildError, SourceChanged, advice
@@ -142,7 +143,7 @@ def _copy(node: Node, op: CopyOp | AddOp, given: StepInput, context: StepContext
             entries = add_entries(op, selection, dest, now_ns)
         else:
             entries = copy_entries(op, selection, dest, now_ns)
-        return context.store.add_layer(entries, given.rootfs)
+        return context.store.add_layer(changed(entries, dest), given.rootfs)
 
 
 def _destination(node: Node, rootfs: Rootfs, owner: str | None, context: StepContext) -> Tree:

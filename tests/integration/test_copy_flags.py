@@ -1,11 +1,12 @@
-"""``COPY --link``, ``--parents`` and ``--exclude`` in real images: what a RUN sees, and what is exported."""
+"""COPY in real images: what its flags make RUN see and export, and what its layer is without."""
 
 import tarfile
 from pathlib import Path
 
 import pytest
 
-from tests.support.builds import Bench, write_tree
+from tests.support.builds import Bench, dockerfile, write_tree
+from tests.support.flatten import unfold
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.needs_tool("busybox")]
 
@@ -65,3 +66,20 @@ def test_flags_of_copy(tmp_path: Path) -> None:
     }
     again = bench.build("-o", f"type=tar,dest={tmp_path}/again.tar", context)
     assert again.executed() == set()
+
+
+ROUND_TRIP = """\
+FROM busybox AS changed
+RUN echo 1 > /new && chmod 600 /etc/group
+FROM busybox
+COPY --from=changed / /
+"""
+
+
+def test_what_the_base_has_already_is_not_copied_once_more(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "store")
+    bench.load("busybox", "busybox")
+    bench.build("-o", f"type=oci,dest={tmp_path}/out.tar", dockerfile(tmp_path / "context", ROUND_TRIP))
+    flat, layers = unfold(tmp_path / "out.tar")
+    assert sorted(layers[-1]) == ["etc/group", "new"]
+    assert "bin/busybox" in flat.files
