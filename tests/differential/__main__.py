@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.differential.builders import Workshop, workshop
+from tests.differential.builders import Buildctl, Workshop, workshop
 from tests.differential.cases import Case, fixture_cases, write_folder, written_cases
 from tests.differential.generate import SEED, generate
-from tests.differential.judge import Judge, all_rules
+from tests.differential.judge import Judge, current_rules, rules_of_2022
 from tests.differential.summary import Verdict, document, shown, table, verdict
 
 
@@ -20,6 +20,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         prog="python -m tests.differential",
         description="Builds Dockerfiles with pybuild and with Docker's BuildKit, and compares the images. Needs root.",
     )
+    parser.add_argument("--buildkit", metavar="ADDRESS", help="compare with this running BuildKit instead")
+    parser.add_argument("--buildctl", default="buildctl", metavar="PATH", help="its client (%(default)s)")
     parser.add_argument("--seed", default=str(SEED), help="of the generated ones; 'random' for a new one (%(default)s)")
     parser.add_argument("--generated", type=int, default=200, metavar="N", help="how many are generated (%(default)s)")
     parser.add_argument("--first", type=int, default=0, metavar="N", help="number of the first of them (%(default)s)")
@@ -66,9 +68,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             write_folder(case, options.write / case.name)
         return 0
     print(f"{len(cases)} cases, seed {seed}", flush=True)
-    judge = Judge(all_rules())
+    buildctl = Buildctl(options.buildctl, options.buildkit) if options.buildkit else None
+    judge = Judge(current_rules() if buildctl else rules_of_2022())
     verdicts = []
-    with tempfile.TemporaryDirectory(prefix="differential-") as scratch, workshop(Path(scratch)) as shop:
+    with tempfile.TemporaryDirectory(prefix="differential-") as scratch, workshop(Path(scratch), buildctl) as shop:
         for found in judged(cases, shop, judge, options.jobs):
             verdicts.append(found)
             if found.unexplained:

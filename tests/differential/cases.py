@@ -14,7 +14,7 @@ WRITTEN = FIXTURES / "differential" / "cases"
 
 
 class Expectation(NamedTuple):
-    """What the reference says of an image, for what the peer is too old for. Values are written as JSON would be.
+    """What the reference says of an image, for what a peer is too old for. Values are written as JSON would be.
 
     ``files``: the content of files by path, or the kind of what is there (``dir``, ``symlink TARGET``, ``absent``), or
     mode and owner (``0644 0:0``), or ``mtime SECONDS``; several of them in a list. ``config``: values of the
@@ -80,6 +80,7 @@ def _written(name: str, table: Mapping[str, object]) -> Case:
     assert isinstance(refused, bool), name
     assert isinstance(arguments, list), name
     expected = _expectation(name, expect) if isinstance(expect, dict) else None
+    refused = refused or (expected is not None and expected.refused is not None)
     return Case(name, "written", dockerfile, setup, tuple(arguments), None, refused, expected)
 
 

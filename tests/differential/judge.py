@@ -12,6 +12,7 @@ from tests.support.flatten import Changes, Flat
 from tests.support.parity import Listed, compare_configs, compare_files, compare_histories, load_listed
 
 EXPLAINED = FIXTURES / "differential" / "differences.toml"
+CURRENT = FIXTURES / "differential" / "current.toml"
 ASPECTS = ("outcome", "config", "history", "layers", "files")
 
 
@@ -67,13 +68,13 @@ def _differences(ours: Image, theirs: Image, started: int) -> Iterator[Differenc
 
 
 class Rule(NamedTuple):
-    """Explains differences against docker in cases whose Dockerfile or setup matches ``needs``."""
+    """Explains differences in cases whose Dockerfile or setup matches ``needs``."""
 
     listed: Listed
     needs: re.Pattern[str]
 
     def covers(self, case: Case, difference: Difference) -> bool:
-        if not self.listed.covers("docker", case.name, difference.line):
+        if not self.listed.covers(self.listed.peer, case.name, difference.line):
             return False
         return bool(self.needs.search(f"{case.dockerfile}\n{case.setup}"))
 
@@ -118,11 +119,17 @@ def load_rules(path: Path) -> tuple[Rule, ...]:
         needs = re.compile(entry.get("needs", ""), re.MULTILINE | re.IGNORECASE)
         for name, patterns in entry["where"].items():
             for pattern in [patterns] if isinstance(patterns, str) else patterns:
-                rules.append(Rule(Listed("docker", name, pattern, refuses=False, reason=entry["reason"]), needs))
+                rules.append(Rule(Listed(path.stem, name, pattern, refuses=False, reason=entry["reason"]), needs))
     return tuple(rules)
 
 
-def all_rules() -> tuple[Rule | ParityRule, ...]:
+def current_rules() -> tuple[Rule, ...]:
+    """For a BuildKit as new as the reference."""
+    return load_rules(CURRENT)
+
+
+def rules_of_2022() -> tuple[Rule | ParityRule, ...]:
+    """For the BuildKit inside Debian's docker.io."""
     listed = load_listed(PARITY / "differences.toml")
     return (*load_rules(EXPLAINED), *(ParityRule(entry) for entry in listed if entry.peer == "docker"))
 

@@ -31,6 +31,8 @@ def verdict(case: Case, outcomes: tuple[Outcome, Outcome | None], judge: Judge, 
         rulings = tuple(Ruling(found, None) for found in check_expected(case.expected, ours))
         return Verdict(case, _word(ours), "reference", rulings, _said(ours))
     differences = compare(ours, theirs, started)
+    if case.expected is not None:
+        differences += check_expected(case.expected, ours)
     if case.refused is not None and not differences and case.refused != isinstance(ours, str):
         differences = (
             Difference("outcome", f"outcome: both {_word(ours)} != {'refused' if case.refused else 'built'}"),

@@ -10,7 +10,7 @@ import pytest
 from tests.differential.builders import workshop
 from tests.differential.cases import Case
 from tests.differential.generate import SEED, generate
-from tests.differential.judge import Judge, all_rules
+from tests.differential.judge import Judge, rules_of_2022
 from tests.differential.summary import Verdict, shown, verdict
 
 pytestmark = [
@@ -24,7 +24,7 @@ CASES = tuple(generate(SEED, number) for number in range(40))
 
 @pytest.fixture(scope="module")
 def verdicts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Verdict]]]:
-    judge = Judge(all_rules())
+    judge = Judge(rules_of_2022())
     scratch: Path = tmp_path_factory.mktemp("differential")
     with workshop(scratch) as shop, ThreadPoolExecutor(3) as pool:
 
