@@ -236,7 +236,8 @@ def build(
             grants = request.grants
             files = prepared.contexts
             context = StepContext(
-                store, runner.get, host, files, emit, clock, grants, lambda: runner.stopped, bench.remote
+                *(store, runner.get, host, files, emit, clock, grants, lambda: runner.stopped, bench.remote),
+                exporter.packed_as,
             )
             control = _control(request, cancelled, runner, store)
             results = solve(prepared.plan, prepared.known, context, exporter, control)

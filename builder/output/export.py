@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 from builder.errors import Cancelled
 from builder.events import Emit, Phase
 from builder.output.target import Finished, OutputError, Progress, Receiver, Target
-from builder.plan.graph import ImageOp, Plan
+from builder.plan.graph import ImageOp, NodeId, Plan
 from builder.plan.pulling import Registries
+from builder.plan.readers import read_by_steps
 from builder.settings import BuildRequest, OutputSpec
 from layers.digest import LayerId, Rootfs
 from layers.errors import PybuildError
@@ -130,6 +131,7 @@ class Exporter:
         self._compressions = tuple(
             dict.fromkeys(target.compression for _, target in targets if target.compression is not None)
         )
+        self._read = read_by_steps(plan) if self._compressions else frozenset()
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
@@ -142,6 +144,13 @@ class Exporter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.abort()
+
+    def packed_as(self, node: NodeId) -> "Compression | None":
+        """The one compression that the layer of a step is wanted in, when no other step needs it first and its times
+        are not clamped: then its bytes are read, hashed and compressed in one pass."""
+        if len(self._compressions) != 1 or self._plan.epoch is not None or node in self._read:
+            return None
+        return self._compressions[0] if node in self._plan.layers else None
 
     def offer(self, position: int, layer: LayerId) -> None:
         """See LayerSink. The base's layers, which have blobs unless it was built here, go before the first one."""

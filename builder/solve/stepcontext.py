@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from builder.events import Emit
 from builder.grants import Grants
-from builder.plan.graph import Node
+from builder.plan.graph import Node, NodeId
 from layers.errors import PybuildError
 from layers.store import Store
 from layers.tree import Tree
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from builder.fetch.remote import Remote
     from builder.sandbox.spec import Runner
     from builder.solve.run import HostFiles
+    from layers.compress import Compression
     from layers.downloads import Listener
 
 
@@ -24,6 +25,10 @@ def _never() -> bool:
 
 def _nothing_remote() -> "Remote":
     raise PybuildError("there is no network to fetch it over", code="download")
+
+
+def _not_packed(node: NodeId) -> "Compression | None":
+    return None
 
 
 class StepContext(NamedTuple):
@@ -40,6 +45,8 @@ class StepContext(NamedTuple):
     stopped: Callable[[], bool] = _never
     remote: "Callable[[], Remote]" = _nothing_remote
     """What fetches sources of ADD."""
+    packed_as: "Callable[[NodeId], Compression | None]" = _not_packed
+    """How the layer of a step will be wanted that no other step reads: it is packed so at once."""
 
     def fetching(self, node: Node) -> "Listener":
         """Tells of base layers that come because of this step."""

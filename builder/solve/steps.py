@@ -143,7 +143,7 @@ def _copy(node: Node, op: CopyOp | AddOp, given: StepInput, context: StepContext
             entries = add_entries(op, selection, dest, now_ns)
         else:
             entries = copy_entries(op, selection, dest, now_ns)
-        return context.store.add_layer(changed(entries, dest), given.rootfs)
+        return context.store.add_layer(changed(entries, dest), given.rootfs, compression=context.packed_as(node.id))
 
 
 def _destination(node: Node, rootfs: Rootfs, owner: str | None, context: StepContext) -> Tree:
@@ -164,4 +164,4 @@ def _destination(node: Node, rootfs: Rootfs, owner: str | None, context: StepCon
 def _workdir(node: Node, op: WorkdirOp, given: StepInput, context: StepContext) -> LayerId:
     dest = _destination(node, given.rootfs, op.user, context)
     entries = workdir_entries(op, dest, int(context.clock() * 1e9))
-    return context.store.add_layer(entries, given.rootfs)
+    return context.store.add_layer(entries, given.rootfs, compression=context.packed_as(node.id))

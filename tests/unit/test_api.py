@@ -114,3 +114,42 @@ def test_with_an_epoch_images_do_not_depend_on_the_time(builds: Builds) -> None:
     again = builds.build("other", text, epoch=100, no_cache=True)
     assert again.image_id == first.image_id
     assert builds.build("app", text, epoch=200).image_id != first.image_id
+
+
+def blob_kinds(store: Store) -> list[str]:
+    """Compressions of the layers in the store."""
+    return [kind for (kind,) in store._context.database.all("SELECT kind FROM blobs ORDER BY kind")]
+
+
+@pytest.mark.parametrize(
+    ("outputs", "epoch", "kinds"),
+    [
+        (("gzip",), None, ["gzip"]),
+        (("zstd",), None, ["zstd"]),
+        (("gzip", "zstd"), None, ["gzip", "none", "zstd"]),
+        (("gzip",), 5, ["gzip", "none"]),
+        ((), None, ["none"]),
+    ],
+)
+def test_a_layer_is_packed_once_when_one_compression_is_asked_for(
+    builds: Builds, outputs: tuple[str, ...], epoch: int | None, kinds: list[str]
+) -> None:
+    builds.write("f", b"text" * 1000)
+    specs = tuple(OutputSpec("oci", builds.archive(kind), compression=kind) for kind in outputs)
+    builds.build("app", "FROM scratch\nCOPY f /f\n", outputs=specs, epoch=epoch)
+    with builds.store() as store:
+        assert blob_kinds(store) == kinds
+
+
+def test_the_bytes_of_a_layer_do_not_depend_on_when_it_was_packed(builds: Builds) -> None:
+    builds.write("f", b"text" * 100_000)
+    (builds.directory / "context/f").chmod(0o644)
+    layers = []
+    for root, first in (("at-once", ()), ("later", (False,))):
+        for _ in first:
+            builds.build("app", "FROM scratch\nCOPY f /f\n", root=str(builds.directory / root))
+        output = (OutputSpec("oci", builds.archive(root)),)
+        builds.build("app", "FROM scratch\nCOPY f /f\n", root=str(builds.directory / root), outputs=output)
+        with Store.open(str(builds.directory / root)) as store:
+            layers.append(store._context.database.all("SELECT digest FROM blobs WHERE kind = 'gzip'"))
+    assert layers[0] == layers[1] != []
