@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from layers.digest import DiffId, LayerId, Rootfs
+from layers.digest import LayerId, Rootfs
 from layers.storecontext import StoreContext
 
 KEPT_SECONDS = 28 * 24 * 3600
@@ -18,14 +18,14 @@ KEPT_SECONDS = 28 * 24 * 3600
 _KEPT = re.compile(r"[0-9a-f]{64}\Z")
 
 
-def _name(chain: Sequence[DiffId | None]) -> str | None:
+def _name(chain: Sequence[str | None]) -> str | None:
     """For the last of these layers, lowest first; None when one of them was made here: such have snapshots."""
-    return None if None in chain else hashlib.sha256("\n".join(map(str, chain)).encode()).hexdigest()
+    return None if None in chain else hashlib.sha256("\n".join(filter(None, chain)).encode()).hexdigest()
 
 
 def keepable(gone: Iterable[LayerId], places: Mapping[LayerId, Rootfs], context: StoreContext) -> dict[LayerId, str]:
     """Those of the layers in ``gone`` whose index can be kept: images', all the way down. Before they are deleted."""
-    diff_ids = context.layers.diff_ids()
+    diff_ids = {layer: str(diff_id) for layer, diff_id in context.layers.diff_ids().items()}
     indexed = context.layers.with_index()
     found = {}
     for layer in gone:
@@ -49,7 +49,7 @@ def keep(layers: Mapping[LayerId, str], context: StoreContext) -> None:
             continue
 
 
-def adopt(layer: LayerId, chain: Sequence[DiffId | None], context: StoreContext) -> None:
+def adopt(layer: LayerId, chain: Sequence[str | None], context: StoreContext) -> None:
     """Gives a new layer the index that was kept of it, if there is one. ``chain``: the diff ids of what is below,
     lowest first, and its own. Within ``context.placing``."""
     name = _name(chain)

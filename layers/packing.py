@@ -87,9 +87,9 @@ class Packer:
         with context.placing():
             layer = context.layers.imported(diff_id, below)
             if layer is None:
-                chain = [context.record(one).imported for one in below]
+                chain = context.layers.chain(below)
                 layer = context.layers.add(below, imported=diff_id)
-                adopt(layer, (*chain, diff_id), context)
+                adopt(layer, (*chain, str(diff_id)), context)
             if record is not None:
                 if verified:
                     context.layers.forget_foreign_blobs(diff_id)

@@ -116,6 +116,14 @@ class LayerRecords:
         rows = self._database.all("SELECT id, imported FROM layers WHERE imported IS NOT NULL")
         return {LayerId(row[0]): DiffId(Digest.parse(row[1])) for row in rows}
 
+    def chain(self, rootfs: Rootfs) -> tuple[str | None, ...]:
+        """The diff ids, as texts, that layers were imported with; None for those that were made here."""
+        known: dict[LayerId, str | None] = {}
+        for marks, part in batches(rootfs):
+            rows = self._database.all(f"SELECT id, imported FROM layers WHERE id IN ({marks})", part)  # noqa: S608 - question marks only
+            known.update((LayerId(row[0]), row[1]) for row in rows)
+        return tuple(known.get(layer) for layer in rootfs)
+
     def same_content(self, diff_id: DiffId, below: Rootfs) -> LayerId | None:
         """A layer in the same place whose unclamped bytes are known to be these."""
         row = self._database.one(

@@ -50,6 +50,7 @@ def test_layers(layers: LayerRecords) -> None:
     assert layers.imported(diff("base"), (base,)) is None
     assert layers.existing([base, top, LayerId(99)]) == {base, top}
     assert layers.places() == {base: (), top: (base,)}
+    assert layers.chain((base, top, LayerId(99))) == (str(diff("base")), None, None)
     layers.set_verified(base)
     layers.set_indexed(base, "boot")
     assert layers.get(base) == (base, (), diff("base"), True, False, True)

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tarfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -222,6 +222,25 @@ def test_a_foreign_blob_is_never_taken_for_one_of_ours(store: Store) -> None:
     with store.blobs.open(ours.digest) as reader:
         read = open_reader(reader.read)
         assert b"".join(iter(lambda: read(1000), b"")) == data
+
+
+def test_importing_costs_the_same_on_many_layers(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    one = Database.one
+
+    def counted(self: Database, query: str, values: Sequence[object] = ()) -> object:
+        asked.append(query)
+        return one(self, query, values)
+
+    monkeypatch.setattr(Database, "one", counted)
+    rootfs: Rootfs = ()
+    costs = []
+    for number in range(12):
+        before = len(asked)
+        data = make_tar(f"f{number}")
+        rootfs += (store.import_layer(diff(data), put(store, gzip.compress(data)), rootfs),)
+        costs.append(len(asked) - before)
+    assert len(set(costs)) == 1
 
 
 def test_a_layer_without_its_blob_cannot_be_imported(store: Store) -> None:
