@@ -160,13 +160,16 @@ class Repository:
         return data
 
     def start_upload(self, mount: BlobDigest | None = None, origin: str = "") -> Upload | None:
-        """None when the blob ``mount`` was mounted from the repository ``origin`` of this registry: nothing to send."""
+        """None when the blob ``mount`` was mounted from the repository ``origin`` of this registry: nothing to send.
+
+        Repeated like what only reads: of a session that nobody heard of the registry rids itself in its time.
+        """
         path = self._path("blobs", "uploads/")
         scopes: tuple[str, ...] = self._push
         if mount is not None:
             path += "?" + urlencode({"mount": str(mount), "from": origin}, safe=":/")
             scopes = (*scopes, repository_scope(origin, "pull"))
-        want = Want(self._action(), "POST", path, scopes, {"Content-Length": "0"}, ok=frozenset({201, 202}), once=True)
+        want = Want(self._action(), "POST", path, scopes, {"Content-Length": "0"}, ok=frozenset({201, 202}))
         try:
             answer = self.client.ask_all(want)
         except RegistryError as error:

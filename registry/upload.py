@@ -126,16 +126,15 @@ class Uploader:
         attempt = _Attempt(self._chunk_size, blob.descriptor.size)
         try:
             while True:
-                before = upload.offset if upload else 0
+                upload = self._kept(blob, upload or self._started())
+                before = upload.offset
                 try:
-                    upload = self._kept(blob, upload or self._repository.start_upload())
                     self._pass(blob, source, upload, attempt)
                 except RegistryError as error:
                     if self._stop.is_set():
                         raise Stopped from error
-                    started = upload is not None
                     upload = self._recovered(blob, error, attempt)
-                    if started and upload is None and self._arrived(blob, error):
+                    if upload is None and self._arrived(blob, error):
                         break
                     progressed = upload is not None and upload.offset > before
                     attempt.failures = 0 if progressed else attempt.failures + 1
@@ -158,6 +157,14 @@ class Uploader:
                 self._repository.cancel_upload(upload)
             except RegistryError:
                 continue
+
+    def _started(self) -> Upload | None:
+        try:
+            return self._repository.start_upload()
+        except RegistryError as error:
+            if self._stop.is_set():
+                raise Stopped from error
+            raise
 
     def _pass(self, blob: Blob, source: _Source, upload: Upload, attempt: "_Attempt") -> None:
         """From where ``upload`` stands to the end."""

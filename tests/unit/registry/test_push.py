@@ -233,6 +233,22 @@ def test_trouble_that_passes(fake: FakeRegistry, code: int) -> None:
     send(fake)
 
 
+@pytest.mark.parametrize("act", [faults.status(500), faults.status(504), faults.reset, faults.unheard])
+@pytest.mark.parametrize("what", ["POST .*/uploads/$", "POST .*mount="])
+def test_an_upload_that_does_not_begin_at_once(fake: FakeRegistry, act: faults.Act, what: str) -> None:
+    """Neither the check before a build, nor a mount, nor an upload fails for what is over a moment later."""
+    origins = KnownOrigins()
+    seen: list[int] = []
+    with session() as ours:
+        push(ours, [name(fake, "base")], to_push(IMAGE), origins)
+        work = Push(ours.target(name(fake, "app")), origins, PACE)
+        for step in (work.check, lambda: work.send_all(to_push(IMAGE).blobs, 1), lambda: work.send(BLOB)):
+            fake.faults[:] = [faults.Fault(what, act, times=2)]
+            step()
+            seen.append(fake.faults[0].seen)
+    assert seen.count(2) == (1 if "mount" in what else 2)
+
+
 def test_trouble_that_stays(fake: FakeRegistry) -> None:
     fake.fault("PATCH ", faults.status(500))
     with session() as ours:
