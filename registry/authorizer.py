@@ -87,7 +87,7 @@ class Authorizer:
             self.learn(header)
             challenge = self._challenge
             if grant.header is None:
-                return challenge is not None and (challenge.scheme == "bearer" or self.known)
+                return challenge is not None and (challenge.scheme == "bearer" or self._has_password())
             if grant.header.startswith("Basic "):
                 return self._refused_password(challenge)
             self._tokens = {key: token for key, token in self._tokens.items() if not grant.header.endswith(token.value)}
@@ -97,6 +97,14 @@ class Authorizer:
                 self._wider[tuple(scopes)] = merge_scopes((*before, *asked))
                 return merge_scopes((*scopes, *before)) != merge_scopes((*scopes, *before, *asked)) or not grant.fresh
             return not grant.fresh
+
+    def _has_password(self) -> bool:
+        """False for nobody. Raises WrongCredential for a token, or an empty password, where a password is asked for."""
+        known = self._known()
+        if known and not known.password:
+            is_token = known.identity_token or known.registry_token
+            raise wrong_credential(self._host, "" if is_token else known.username)
+        return bool(known)
 
     def _refused_password(self, challenge: Challenge | None) -> bool:
         if challenge is not None and challenge.scheme == "bearer":

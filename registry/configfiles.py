@@ -41,15 +41,16 @@ def read_document(path: Path) -> Mapping[str, Any]:
         raise CredentialError(
             f"cannot read {path}: {error.strerror}", hint="set DOCKER_CONFIG or REGISTRY_AUTH_FILE to one you may read"
         ) from error
-    return parse_document(raw, str(path)) if raw.strip() else {}
+    hint = "correct it, or set DOCKER_CONFIG or REGISTRY_AUTH_FILE to another place"
+    return parse_document(raw, str(path), hint) if raw.strip() else {}
 
 
-def parse_document(raw: bytes, what: str) -> Mapping[str, Any]:
+def parse_document(raw: bytes, what: str, hint: str | None = None) -> Mapping[str, Any]:
     """Raises CredentialError that calls it ``what`` and quotes nothing of it."""
     try:
         document = json.loads(raw)
     except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):
-        raise CredentialError(f"{what} is not a JSON object")
+        raise CredentialError(f"{what} is not a JSON object", hint=hint)
     return document

@@ -142,10 +142,10 @@ class Credentials:
             if b"credentials not found" in output.lower():
                 return None
             raise _failed(helper, "get", output)
-        document = parse_document(output, f"the output of docker-credential-{helper.name}")
+        document = parse_document(output, f"the output of docker-credential-{helper.name}", _by_hand(helper))
         user, secret = document.get("Username"), document.get("Secret")
         if not (isinstance(user, str) and isinstance(secret, str)):
-            raise CredentialError(f"docker-credential-{helper.name} gave no Username and Secret")
+            raise CredentialError(f"docker-credential-{helper.name} gave no Username and Secret", hint=_by_hand(helper))
         if not secret:
             return None
         return Credential(identity_token=secret) if user == _TOKEN_USER else Credential(user, secret)
@@ -165,8 +165,12 @@ def _failed(helper: _Helper, verb: str, output: bytes) -> CredentialError:
     said = printable(output.decode(errors="replace"))
     return CredentialError(
         f"docker-credential-{helper.name} {verb} failed for {helper.server}" + (f": {said}" if said else ""),
-        hint=f"try it by hand: echo {helper.server} | docker-credential-{helper.name} get",
+        hint=_by_hand(helper),
     )
+
+
+def _by_hand(helper: _Helper) -> str:
+    return f"try it by hand: echo {helper.server} | docker-credential-{helper.name} get"
 
 
 def _names(host: str) -> frozenset[str]:
@@ -226,7 +230,8 @@ def _credential(entry: Any, key: str, path: str) -> Credential:
     user, password = text("username"), text("password")
     if text("auth"):
         try:
-            pair = base64.b64decode(text("auth"), validate=True).decode()
+            # On lines of 76, as base64(1) writes long ones, Go reads it too.
+            pair = base64.b64decode("".join(text("auth").split()), validate=True).decode()
         except (binascii.Error, ValueError):
             # The bytes are not quoted: they are a damaged secret.
             raise CredentialError(

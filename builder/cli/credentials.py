@@ -31,18 +31,30 @@ def login(session: Session, /, username: str | None, password_stdin: bool, passw
     if password_stdin:
         if not username:
             raise FlagError("--password-stdin needs a user name", hint="add -u USER")
-        secret = sys.stdin.read(_MAX_PASSWORD).rstrip("\r\n")
+        secret = _from_stdin()
     else:
         if not sys.stdin.isatty():
             raise FlagError("there is no terminal to ask for a password on", hint="use --password-stdin")
         username = username or click.prompt("Username", err=True)
         secret = click.prompt("Password", hide_input=True, err=True)
+    if ":" in username:
+        raise FlagError("a user name cannot hold a colon", hint="what comes after it would be taken for the password")
     if not secret:
         raise FlagError("the password is empty", hint="nothing came on standard input" if password_stdin else None)
     with session.connector(current_host().environ)() as registries:
         kept = registries.login(host, Credential(username, secret))
         where = registries.credentials.store(host, kept)
     say(f"Login succeeded; kept in {where}")
+
+
+def _from_stdin() -> str:
+    """Raises FlagError for what no registry could be sent: HTTP has passwords in UTF-8 (RFC 7617)."""
+    try:
+        secret = sys.stdin.read(_MAX_PASSWORD).rstrip("\r\n")
+        secret.encode()
+    except UnicodeError:
+        raise FlagError("the password on standard input is not UTF-8 text") from None
+    return secret
 
 
 @click.command("logout")

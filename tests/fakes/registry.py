@@ -252,7 +252,7 @@ def _manifest(handler: _Handler, registry: FakeRegistry, groups: Groups, query: 
     if handler.command == "PUT":
         raw = handler.body()
         document = json.loads(raw)
-        needed = [*document.get("layers", ()), *([document["config"]] if "config" in document else [])]
+        needed = [*(document.get("layers") or ()), *([document["config"]] if "config" in document else [])]
         missing = [blob["digest"] for blob in needed if (key[0], blob["digest"]) not in registry.blobs]
         if missing:
             return 404, {}, _error("MANIFEST_BLOB_UNKNOWN", f"blob unknown: {missing[0]}")

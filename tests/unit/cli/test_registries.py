@@ -51,6 +51,24 @@ def test_login_and_logout(run: Run, fake: FakeRegistry, home: Path, monkeypatch:
     assert run("logout", fake.host).out == f"Not logged in to {fake.host}\n"
 
 
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("me", b"\xff\xfe", "the password on standard input is not UTF-8 text"),
+        ("me:and", b"right", "a user name cannot hold a colon"),
+    ],
+)
+@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
+def test_what_no_registry_can_be_sent(
+    run: Run, fake: FakeRegistry, monkeypatch: pytest.MonkeyPatch, case: tuple[str, bytes, str], errors: str
+) -> None:
+    user, given, said = case
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given), "utf-8", errors))
+    ran = run("login", "-u", user, "--password-stdin", fake.host)
+    assert (ran.code, said in ran.err) == (2, True)
+    assert fake.log == []
+
+
 def test_a_wrong_password_is_not_kept(
     run: Run, fake: FakeRegistry, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

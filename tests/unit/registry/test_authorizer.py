@@ -1,5 +1,8 @@
+import pytest
+
 from registry.auth import Credential, TokenAnswer, TokenRequest
 from registry.authorizer import CREDENTIAL_LIFE_S, Authorizer
+from registry.errors import WrongCredential
 
 
 class Helper:
@@ -44,6 +47,22 @@ def test_a_challenge_we_do_not_know() -> None:
     ours.learn("Negotiate")
     assert ours.grant(()).header is None
     assert not ours.refused(ours.grant(()), (), "Negotiate")
+
+
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        (Credential("me"), "does not accept the password of user 'me'"),
+        (Credential("me", identity_token="t"), "does not accept the token it was given"),
+        (Credential(registry_token="t"), "does not accept the token it was given"),
+    ],
+)
+def test_a_password_is_asked_for_and_there_is_none(known: Credential, said: str) -> None:
+    """Not a missing permission, which somebody else would have to give."""
+    ours = Authorizer("r.example", Helper(known), nobody, lambda: 0.0)
+    ours.learn("Basic realm=x")
+    with pytest.raises(WrongCredential, match=said):
+        ours.refused(ours.grant(()), (), "Basic realm=x")
 
 
 def test_tokens_are_preferred_to_passwords() -> None:

@@ -226,6 +226,15 @@ def test_erase_finds_it_everywhere(tmp_path: Path) -> None:
     assert set(json.loads((tmp_path / ".config/containers/auth.json").read_text())["auths"]) == {"r.example/team"}
 
 
+def test_base64_on_several_lines(tmp_path: Path) -> None:
+    """As base64(1) writes it."""
+    text = base64.encodebytes(b"me:" + b"x" * 100).decode()
+    assert text.count("\n") > 1
+    (tmp_path / "config.json").write_text(json.dumps({"auths": {"r.example": {"auth": text}}}))
+    found = Credentials({"HOME": str(tmp_path), "DOCKER_CONFIG": str(tmp_path)}).find("r.example")
+    assert found == Credential("me", "x" * 100)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
