@@ -13,11 +13,13 @@ from typing import NamedTuple
 from builder.errors import PlanError
 from builder.plan.content import BATCH, Described, digest_rows, file_row, other_row
 from builder.plan.contextmemory import Memories, Memory
+from builder.plan.hashhelper import HashHelper
 from builder.plan.hashing import Check, Wanted, hash_files, unchecked
 from builder.plan.hostfiles import HostFiles, Ignores
 from builder.plan.listing import KINDS, PLAIN, Extra, Listing, Stat, key_of, make_stat, read_extra
 from layers.entry import Entry, FileSource, Kind
 from layers.errors import SourceChanged
+from layers.filedigests import StatKey
 
 
 class Context:
@@ -55,17 +57,39 @@ class Context:
         if found is None:
             raise SourceChanged(self._files.path(entry.path))
         listing, position = found
-        directory = entry.path.rpartition(b"/")[0]
-        self._files.complete(directory, listing)
-        return self._learn([_Part(directory, listing, [(position, listing.stats()[position])])])[0]
+        digest = listing.digest(position)
+        if digest is None:
+            wanted = Wanted(entry.path.rpartition(b"/")[0], listing.stats()[position][0], _key(listing, position))
+            digest = self._hash([wanted])[0]
+            listing.learn(position, digest)
+        return digest
 
     # -- more than a Tree
 
     def describe(self, top: bytes, takes: Callable[[bytes, bool], bool] | None = None) -> Iterator[Described]:
-        """As ``content.describe``, without making entries: one query a batch for what is remembered, then threads.
+        """As ``content.describe``, without making entries: one query a batch for what is remembered, and the files of
+        one batch are hashed while the next one is looked at.
 
         ``takes``: whether a path (True: of a directory) counts; without it all do.
         """
+        with HashHelper(self._root, self.check) as helper:
+            before: _Round | None = None
+            for batch in self._batches(top, takes):
+                now = self._round(batch, takes)
+                if before is not None:
+                    before.learn()
+                now.begin(self, helper)
+                if before is not None:
+                    yield from self._described(before)
+                before = now
+            if before is not None:
+                before.learn()
+                yield from self._described(before)
+
+    def _batches(
+        self, top: bytes, takes: Callable[[bytes, bool], bool] | None
+    ) -> Iterator[Sequence[tuple[bytes, Listing]]]:
+        """Directories with their listings, parents first, until there are some thousand files."""
         batch: list[tuple[bytes, Listing]] = []
         waiting = 0
         todo = [top]
@@ -80,65 +104,41 @@ class Context:
             batch.append((path, listing))
             waiting += listing.size
             if waiting >= BATCH:
-                yield from self._described(batch, takes)
+                yield batch
                 batch, waiting = [], 0
-        yield from self._described(batch, takes)
+        yield batch
 
-    def _described(
-        self, batch: Sequence[tuple[bytes, Listing]], takes: Callable[[bytes, bool], bool] | None
-    ) -> Iterator[Described]:
+    def _round(self, batch: Sequence[tuple[bytes, Listing]], takes: Callable[[bytes, bool], bool] | None) -> "_Round":
         self._memory.recall(listing for _, listing in batch)
-        parts = {}
+        parts = []
         for path, listing in batch:
             if takes is not None or listing.rows is None:
                 self._files.complete(path, listing)
-                parts[path] = _part(path, listing, takes)
-        news = [part.listing for part in parts.values() if part.listing.found is None or not _all_known(part)]
-        digests = iter(self._learn(list(parts.values())))
-        rows = {path: digest_rows(self._rows(part, digests)) for path, part in parts.items()}
-        if takes is None:
-            for path, part in parts.items():
-                part.listing.rows = rows[path]
-        self._memory.remember(news)
-        for path, listing in batch:
+                parts.append(_part(path, listing, takes))
+        return _Round(batch, parts, whole=takes is None)
+
+    def _described(self, done: "_Round") -> Iterator[Described]:
+        rows = {part.path: digest_rows(self._rows(part)) for part in done.parts}
+        if done.whole:
+            for part in done.parts:
+                part.listing.rows = rows[part.path]
+        self._memory.remember(done.news)
+        for path, listing in done.batch:
             yield Described(path, rows.get(path, listing.rows or b""))
 
-    def _rows(self, part: "_Part", digests: Iterator[bytes]) -> list[bytes]:
+    def _rows(self, part: "_Part") -> list[bytes]:
         path, listing, records = part
         extras = listing.extras or {}
         rows = []
         for position, record in records:
             extra = extras.get(position, PLAIN)
             if stat.S_ISREG(record[1]):
-                rows.append(file_row(record[0], record[1] & 0o7777, extra[2:], extra[1], next(digests)))
+                digest = listing.digest(position)
+                assert digest is not None
+                rows.append(file_row(record[0], record[1] & 0o7777, extra[2:], extra[1], digest))
             else:
                 rows.append(other_row(record[0], self._entry(path, record, extra, None)))
         return rows
-
-    def _learn(self, batch: Sequence["_Part"]) -> list[bytes]:
-        """Digests of the files among ``batch``, in order; those not known yet are remembered with their listing."""
-        found: list[bytes | None] = []
-        missing: list[tuple[Listing, int]] = []
-        wanted: list[Wanted] = []
-        kept = True
-        for path, listing, records in batch:
-            nothing_known = listing.digests is None
-            kept = kept and self._memory.holds(listing)
-            for position, record in records:
-                if not stat.S_ISREG(record[1]):
-                    continue
-                digest = None if nothing_known else listing.digest(position)
-                found.append(digest)
-                if digest is None:
-                    missing.append((listing, position))
-                    wanted.append(Wanted(path, record[0], key_of(record)))
-        fresh = self._hash(wanted, file_by_file=not kept)
-        for (listing, position), digest in zip(missing, fresh, strict=True):
-            listing.learn(position, digest)
-        if len(fresh) == len(found):
-            return fresh
-        rest = iter(fresh)
-        return [digest or next(rest) for digest in found]
 
     def shared_files(self, directory: bytes) -> dict[bytes, tuple[int, int]]:
         """(device, inode) of the files directly in ``directory`` that have several names on the host, by name."""
@@ -176,12 +176,8 @@ class Context:
         device = (os.major(special), os.minor(special)) if kind in {Kind.CHAR, Kind.BLOCK} else None
         return Entry(path, kind, mode & 0o7777, uid, gid, mtime_ns, 0, link, device, xattrs)
 
-    def _hash(self, wanted: Sequence[Wanted], *, file_by_file: bool) -> list[bytes]:
-        """``file_by_file``: digests are remembered that way, not with their directory."""
-        if not wanted:
-            return []
-        if not file_by_file:
-            return list(hash_files(self._root, wanted, self.check))
+    def _hash(self, wanted: Sequence[Wanted]) -> list[bytes]:
+        """Digests that are remembered file by file."""
         keys = [file.key for file in wanted]
         known = self._memory.files(keys)
         new = [file for file in wanted if file.key not in known] if len(known) < len(set(keys)) else []
@@ -190,6 +186,14 @@ class Context:
         fresh = dict(zip((file.key for file in new), hash_files(self._root, new, self.check), strict=True))
         self._memory.add_files(fresh)
         return [known.get(file.key) or fresh[file.key] for file in wanted]
+
+    def holds(self, listing: Listing) -> bool:
+        """Whether what is learnt of it is remembered with its directory."""
+        return self._memory.holds(listing)
+
+    def digests(self, wanted: Sequence[Wanted], helper: HashHelper, *, kept: bool) -> Callable[[], list[bytes]]:
+        """Begins to hash files; what is returned gives their digests. ``kept``: they are remembered by directories."""
+        return helper.begin(wanted).result if kept else lambda: self._hash(wanted)
 
 
 class _Part(NamedTuple):
@@ -208,8 +212,40 @@ def _part(path: bytes, listing: Listing, takes: Callable[[bytes, bool], bool] | 
     return _Part(path, listing, records)
 
 
-def _all_known(part: _Part) -> bool:
-    return all(part.listing.digest(at) is not None for at, record in part.records if stat.S_ISREG(record[1]))
+def _key(listing: Listing, position: int) -> StatKey:
+    return key_of(listing.stats()[position])
+
+
+class _Round:
+    """Some directories on their way to being described. ``parts``: what has to be looked at file by file of them;
+    ``news``: the listings of which something was learnt."""
+
+    def __init__(self, batch: Sequence[tuple[bytes, Listing]], parts: Sequence[_Part], *, whole: bool) -> None:
+        self.batch = batch
+        self.parts = parts
+        self.whole = whole
+        self.news = [part.listing for part in parts if part.listing.found is None]
+        self._missing: list[tuple[Listing, int]] = []
+        self._digests: Callable[[], list[bytes]] = list
+
+    def begin(self, context: Context, helper: HashHelper) -> None:
+        wanted: list[Wanted] = []
+        for path, listing, records in self.parts:
+            unknown = listing.digests is None
+            before = len(wanted)
+            for position, record in records:
+                if stat.S_ISREG(record[1]) and (unknown or listing.digest(position) is None):
+                    self._missing.append((listing, position))
+                    wanted.append(Wanted(path, record[0], key_of(record)))
+            if len(wanted) > before and listing.found is not None:
+                self.news.append(listing)
+        if wanted:
+            kept = all(context.holds(listing) for _, listing, _ in self.parts)
+            self._digests = context.digests(wanted, helper, kept=kept)
+
+    def learn(self) -> None:
+        for (listing, position), digest in zip(self._missing, self._digests(), strict=True):
+            listing.learn(position, digest)
 
 
 def open_context(

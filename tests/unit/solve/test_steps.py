@@ -113,7 +113,7 @@ def test_what_does_not_fit_names_the_line(builds: Builds) -> None:
 def test_errors_of_the_host_name_the_line(
     builds: Builds, error: Exception, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fall(*_: object) -> None:
+    def fall(*_: object, **__: object) -> None:
         raise error
 
     monkeypatch.setattr(builds.store, "add_layer", fall)

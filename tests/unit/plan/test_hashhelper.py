@@ -1,0 +1,144 @@
+"""Hashing in a process beside: the same digests and errors, whatever becomes of the process."""
+
+import hashlib
+import io
+import marshal
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from builder.errors import Cancelled
+from builder.plan import hashhelper, hashworker
+from builder.plan.context import open_context
+from builder.plan.contextmemory import Memories
+from builder.plan.hashhelper import HashHelper
+from builder.plan.hashing import Wanted, unchecked
+from builder.plan.hashworker import LARGEST, UNKNOWN
+from layers.errors import SourceChanged
+from layers.filedigests import stat_key
+from layers.store import Store
+from tests.support.processes import descendants
+from tests.support.trees import write_tree
+
+
+@pytest.fixture(autouse=True)
+def few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hashhelper, "MANY", 3)
+
+
+def listed(root: Path, *names: str) -> list[Wanted]:
+    found = []
+    for name in names:
+        directory, _, last = name.rpartition("/")
+        found.append(Wanted(directory.encode(), last.encode(), stat_key((root / name).stat())))
+    return found
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    large = {"large": b"x" * (LARGEST + 1), "full": b"y" * LARGEST, "empty": b""}
+    return write_tree(tmp_path / "root", {"a": b"1", "d/b": b"2", "d/e/c": b"3", **large})
+
+
+NAMES = ("a", "large", "d/b", "d/e/c", "full", "empty")
+
+
+def expected(root: Path) -> list[bytes]:
+    return [hashlib.sha256((root / name).read_bytes()).digest() for name in NAMES]
+
+
+def test_digests_in_order(root: Path) -> None:
+    with HashHelper(os.fsencode(root), unchecked) as helper:
+        for _ in range(3):
+            assert helper.begin(listed(root, *NAMES)).result() == expected(root)
+        assert helper.begin(listed(root, "a")).result() == expected(root)[:1]
+        (process,) = descendants(os.getpid())
+    assert not Path(f"/proc/{process}").exists()
+
+
+def test_few_need_no_process(root: Path) -> None:
+    with HashHelper(os.fsencode(root), unchecked) as helper:
+        assert helper.begin(listed(root, "a", "large")).result() == expected(root)[:2]
+        assert descendants(os.getpid()) == []
+
+
+@pytest.mark.parametrize("how", ["content", "gone", "link", "larger"])
+def test_a_file_that_changed_is_an_error(root: Path, how: str) -> None:
+    wanted = listed(root, *NAMES)
+    match how:
+        case "content":
+            (root / "d/b").write_bytes(b"9")
+            os.utime(root / "d/b", ns=(1, 1))
+        case "larger":
+            (root / "d/b").write_bytes(b"9" * (LARGEST + 9))
+        case _:
+            (root / "d/b").unlink()
+            if how == "link":
+                (root / "d/b").symlink_to("e/c")
+    with HashHelper(os.fsencode(root), unchecked) as helper, pytest.raises(SourceChanged):
+        helper.begin(wanted).result()
+
+
+@pytest.mark.parametrize("when", ["before", "during"])
+def test_the_work_of_a_process_that_died_is_done_here(root: Path, when: str) -> None:
+    with HashHelper(os.fsencode(root), unchecked) as helper:
+        first = helper.begin(listed(root, *NAMES))
+        (process,) = descendants(os.getpid())
+        if when == "before":
+            first.result()
+        os.kill(process, signal.SIGKILL)
+        os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)
+        if when == "before":
+            first = helper.begin(listed(root, *NAMES))
+        assert first.result() == expected(root)
+
+
+def test_a_build_that_is_given_up_leaves_no_process(root: Path) -> None:
+    given_up = False
+
+    def check() -> None:
+        if given_up:
+            raise Cancelled("the build was cancelled")
+
+    with HashHelper(os.fsencode(root), check) as helper:
+        pending = helper.begin(listed(root, *NAMES))
+        given_up = True
+        with pytest.raises(Cancelled):
+            pending.result()
+    assert descendants(os.getpid()) == []
+
+
+def test_a_context_of_many_new_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("builder.plan.context.BATCH", 5)
+    root = write_tree(tmp_path / "c", {f"d{n % 7}/f{n}": b"%d" % n for n in range(60)})
+    with Store.open(str(tmp_path / "store")) as store:
+        memories = Memories(store.file_digests, store.directories)
+        with_process = list(open_context(str(root), None, memories).describe(b""))
+    monkeypatch.setattr(hashhelper, "MANY", 1000)
+    with Store.open(str(tmp_path / "other")) as store:
+        memories = Memories(store.file_digests, store.directories)
+        assert list(open_context(str(root), None, memories).describe(b"")) == with_process
+    assert descendants(os.getpid()) == []
+
+
+def test_messages(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    with path.open("wb") as out:
+        hashworker.write_message(out.fileno(), b"")
+        hashworker.write_message(out.fileno(), b"x" * 3_000_000)
+        out.write(hashworker.LENGTH.pack(5) + b"cut")
+    with path.open("rb") as found:
+        assert hashworker.read_message(found.fileno()) == b""
+        assert hashworker.read_message(found.fileno()) == b"x" * 3_000_000
+        assert hashworker.read_message(found.fileno()) is None
+        assert hashworker.read_message(found.fileno()) is None
+
+
+def test_what_cannot_be_read_is_unknown(root: Path) -> None:
+    status = (root / "a").stat()
+    key = (status.st_size, status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
+    job = [(b"a", *key), (b"none", *key), (b"d", *key), (b"a", key[0] + 1, *key[1:]), (b"large", LARGEST + 1, *key[1:])]
+    answer = io.BytesIO(hashworker.answer(marshal.dumps((os.fsencode(root), job), 2)))
+    assert [answer.read(32) for _ in range(6)] == [hashlib.sha256(b"1").digest(), *[UNKNOWN] * 4, b""]
