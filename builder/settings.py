@@ -38,6 +38,8 @@ class OutputSpec(NamedTuple):
     """False: ``oci`` writes a layout directory."""
     names: tuple[str, ...] = ()
     """``registry``: where to push to, in full; from ``from_flags`` on never empty."""
+    force_compression: bool = False
+    """Layers of the base are compressed that way as well."""
 
 
 class Annotation(NamedTuple):

@@ -28,10 +28,12 @@ and let layers of a few MiB use more than one; the output grows by 0.1 %."""
 
 
 class Compression(NamedTuple):
-    """``kind`` is ``none``, ``gzip`` (levels 0 to 9) or ``zstd`` (levels 1 to 22)."""
+    """``kind`` is ``none``, ``gzip`` (levels 0 to 9) or ``zstd`` (levels 1 to 22). ``forced``: layers of other images
+    shall have this kind too; without it they keep what they came with."""
 
     kind: str
     level: int
+    forced: bool = False
 
 
 NONE = Compression("none", 0)

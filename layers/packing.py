@@ -146,18 +146,23 @@ class Packer:
             return _descriptor(found or self._pack(record, clamp, compression, progress))
 
     def _imported_blob(self, diff_id: DiffId, compression: "Compression", progress: Progress | None) -> Descriptor:
-        """Its own, which may be at its origin still; else another one."""
+        """Its own, which may be at its origin still; else another one. One of another kind is made anew if that is
+        forced."""
         supply = self._context.supply
-        own = self._present(blob for blob in self._context.layers.blobs(diff_id) if not blob.writer)
+
+        def fits(kind: str) -> bool:
+            return not compression.forced or kind == compression.kind
+
+        own = self._present(blob for blob in self._context.layers.blobs(diff_id) if not blob.writer and fits(blob.kind))
         if own is not None:
             return _descriptor(own)
         claimed = supply.claimed(diff_id)
-        if claimed is not None:
+        if claimed is not None and fits(media.compression_of(claimed.media_type)):
             return Descriptor(media.oci_layer(media.compression_of(claimed.media_type)), claimed.digest, claimed.size)
         made = self._compressed(diff_id, compression)
         if made is None and supply.stored(diff_id) is None:
             fetched = supply.blob(diff_id)
-            made = fetched if fetched.kind in WRITABLE else None
+            made = fetched if fetched.kind in WRITABLE and fits(fetched.kind) else None
         return _descriptor(made or self._recompress(diff_id, compression, progress))
 
     def layer_tar(self, layer: LayerId, clamp: int | None) -> TarStream:

@@ -6,19 +6,19 @@ from builder.settings import FlagError, OutputSpec, UnsupportedFlag, absolute, f
 
 _COMPRESSIONS = {"gzip": "gzip", "zstd": "zstd", "uncompressed": "none"}
 _LEVELS = {"gzip": 9, "zstd": 22}
-_IMAGE = frozenset({"dest", "compression", "compression-level"})
+_LAYERS = frozenset({"compression", "compression-level", "force-compression"})
+_IMAGE = _LAYERS | {"dest"}
 _ATTRIBUTES: Mapping[str, frozenset[str]] = {
     "oci": _IMAGE | {"tar"},
     "docker": _IMAGE,
     "tar": frozenset({"dest"}),
     "local": frozenset({"dest"}),
-    "image": frozenset({"name", "push", "compression", "compression-level"}),
-    "registry": frozenset({"name", "push", "compression", "compression-level"}),
+    "image": _LAYERS | {"name", "push"},
+    "registry": _LAYERS | {"name", "push"},
 }
 """Of each output type."""
 _HARMLESS_IMAGE = {
     "oci-mediatypes": "true",
-    "force-compression": "false",
     "push": "false",
     "rewrite-timestamp": "true",
 }
@@ -98,6 +98,7 @@ def parse_output(text: str, cwd: str) -> OutputSpec:
         compression=_compression(text, attributes.get("compression", "gzip")),
         compression_level=_level(text, attributes),
         tar=tar,
+        force_compression=_true(attributes.get("force-compression", "false"), "force-compression"),
     )
 
 
@@ -111,6 +112,7 @@ def _image(text: str, kind: str, attributes: Mapping[str, str]) -> OutputSpec:
         compression=_compression(text, attributes.get("compression", "gzip")),
         compression_level=_level(text, attributes),
         names=names,
+        force_compression=_true(attributes.get("force-compression", "false"), "force-compression"),
     )
 
 

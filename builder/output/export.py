@@ -86,7 +86,7 @@ def _compression(spec: OutputSpec) -> "Compression":
     if spec.compression_level is not None and (spec.compression_level or spec.compression != "zstd"):
         wanted = wanted._replace(level=spec.compression_level)
     compress.check(wanted)
-    return wanted
+    return wanted._replace(forced=spec.force_compression)
 
 
 _LISTEN_S = 0.1

@@ -224,6 +224,22 @@ def test_a_foreign_blob_is_never_taken_for_one_of_ours(store: Store) -> None:
         assert b"".join(iter(lambda: read(1000), b"")) == data
 
 
+def test_layers_of_other_images_are_compressed_anew_when_that_is_forced(store: Store) -> None:
+    data = make_tar("a")
+    foreign = put(store, gzip.compress(data), media.OCI_LAYER_GZIP)
+    layer = store.import_layer(diff(data), foreign, ())
+    zstd = Compression("zstd", 3)
+    assert store.blob(layer, None, zstd).digest == foreign.digest
+    made = store.blob(layer, None, zstd._replace(forced=True))
+    assert made.media_type == media.oci_layer("zstd")
+    with store.blobs.open(made.digest) as reader:
+        read = open_reader(reader.read)
+        assert b"".join(iter(lambda: read(1000), b"")) == data
+    assert store.blob(layer, None, zstd._replace(forced=True)) == made, "once"
+    assert store.blob(layer, None, GZIP._replace(forced=True)).digest == foreign.digest
+    assert store.blob(layer, None, zstd).digest == foreign.digest
+
+
 def test_importing_costs_the_same_on_many_layers(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     one = Database.one
