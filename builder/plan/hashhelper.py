@@ -56,7 +56,13 @@ class HashHelper:
             import subprocess  # a build without so many new files does without
 
             command = [sys.executable, "-I", "-S", hashworker.__file__]
-            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                bufsize=0,
+                process_group=0,  # an interrupt at the terminal is for the build alone
+            )
         files = [
             (
                 b"%b/%b" % (directory, name) if directory else name,

@@ -55,6 +55,7 @@ def test_digests_in_order(root: Path) -> None:
             assert helper.begin(listed(root, *NAMES)).result() == expected(root)
         assert helper.begin(listed(root, "a")).result() == expected(root)[:1]
         (process,) = descendants(os.getpid())
+        assert os.getpgid(process) == process, "a terminal's interrupt does not reach it"
     assert not Path(f"/proc/{process}").exists()
 
 
