@@ -1,9 +1,15 @@
 """Build contexts made from a seed: equal shapes give equal bytes, modes and times, on every machine."""
 
+import itertools
 import os
 import random
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
+
+from tests.bench import trees
+from tests.bench.texts import prose
 
 EPOCH = 1_700_000_000
 """Modification time of everything that is made here, so that no run depends on when it was made."""
@@ -11,12 +17,9 @@ CHUNK = 1 << 20
 PACKAGES = 20
 SOURCES_PER_PACKAGE = 20
 FILES_PER_FOLDER = 100
+_COPY_TREE = f"COPY {trees.TOP} /app/{trees.TOP}"
 FROM_BASE = ("ARG BASE=base", "FROM ${BASE}")
 """The base is ``base`` of the builder's own store, unless a build argument names another."""
-WORDS = (
-    *("static", "const", "struct", "return", "buffer", "length", "if", "else", "while", "for", "size_t", "NULL"),
-    *("request", "response", "handler", "context", "session", "cache", "key", "value", "error", "index", "queue"),
-)
 
 
 class Shape(NamedTuple):
@@ -29,6 +32,10 @@ class Shape(NamedTuple):
     stages: int = 4
     sleep: int = 3
     """Seconds that each stage of ``parallel`` waits."""
+
+
+FULL = Shape(big=1 << 30, many=132_000)
+Make = Callable[[Path, Shape], None]
 
 
 def _random(shape: Shape, name: str) -> random.Random:
@@ -45,6 +52,12 @@ def _dockerfile(directory: Path, *lines: str) -> None:
     _write(directory / "Dockerfile", "\n".join(lines).encode() + b"\n")
 
 
+def _put_dockerfile(directory: Path, *lines: str) -> None:
+    """Beside a tree that is settled already."""
+    trees.put(f"{directory}/Dockerfile", "\n".join(lines).encode() + b"\n", 0o644, EPOCH)
+    trees.settle_folder(directory, EPOCH)
+
+
 def _settle(directory: Path) -> None:
     """Modes and times as on every machine."""
     for folder, _, names in os.walk(directory, topdown=False):
@@ -54,17 +67,6 @@ def _settle(directory: Path) -> None:
             os.utime(path, (EPOCH, EPOCH))
         Path(folder).chmod(0o755)
         os.utime(folder, (EPOCH, EPOCH))
-
-
-def prose(rng: random.Random, size: int) -> bytes:
-    """Text that compresses about as source code does."""
-    words: list[str] = []
-    length = 0
-    while length < size:
-        word = rng.choice(WORDS) if rng.random() < 0.9 else f"v{rng.randrange(1000)}"
-        words.append(word + ("\n" if rng.random() < 0.15 else " "))
-        length += len(words[-1])
-    return "".join(words).encode()[:size]
 
 
 def many_steps(directory: Path, shape: Shape) -> None:
@@ -141,13 +143,8 @@ def big(directory: Path, shape: Shape) -> None:
 
 def many(directory: Path, shape: Shape) -> None:
     """A tree of small files, like installed dependencies of a script language."""
-    for number in range(shape.many):
-        name = f"tree/module{number // FILES_PER_FOLDER:04}/file{number % FILES_PER_FOLDER:03}.js"
-        rng = _random(shape, name)
-        # Text by repetition: making 20,000 files word by word would take longer than building with them.
-        _write(directory / name, prose(rng, 120) * rng.randrange(1, 40))
-    _dockerfile(directory, *FROM_BASE, "COPY tree /tree")
-    _settle(directory)
+    trees.write(directory, shape.seed, shape.many, EPOCH)
+    _put_dockerfile(directory, *FROM_BASE, _COPY_TREE)
 
 
 def parallel(directory: Path, shape: Shape) -> None:
@@ -163,10 +160,11 @@ def parallel(directory: Path, shape: Shape) -> None:
 
 def many_run(directory: Path, shape: Shape) -> None:
     """The tree of ``many``, seen by two RUNs, the second of which changes ten of its files."""
-    many(directory, shape)
-    change = "for n in 0 1 2 3 4 5 6 7 8 9; do echo changed >> /tree/module0000/file00$n.js; done"
-    _dockerfile(directory, *FROM_BASE, "COPY tree /tree", "RUN true", f"RUN {change}")
-    _settle(directory)
+    trees.write(directory, shape.seed, shape.many, EPOCH)
+    files = (item for item in trees.listing(shape.seed, shape.many) if isinstance(item, trees.File))
+    names = " ".join(f"/app/{file.path}" for file in itertools.islice(files, 10))
+    change = f"RUN for f in {names}; do echo changed >> $f; done"
+    _put_dockerfile(directory, *FROM_BASE, _COPY_TREE, "RUN true", change)
 
 
 def pull(directory: Path, shape: Shape) -> None:
@@ -182,15 +180,33 @@ def apt(directory: Path, shape: Shape) -> None:
     _settle(directory)
 
 
-def chain(directory: Path, length: int) -> None:
+def metadata(length: int) -> Make:
     """Steps that only say something about the image."""
-    _dockerfile(directory, *FROM_BASE, *(f"LABEL l{number}={number}" for number in range(length)))
+    return partial(_lines, [f"LABEL l{number}={number}" for number in range(length)])
+
+
+def copies(length: int) -> Make:
+    """Steps that are quick to make, for rebuilds: more than overlayfs takes as layers of one root."""
+    return partial(_lines, [f"COPY Dockerfile /copy{number}" for number in range(length)])
+
+
+def _lines(lines: Sequence[str], directory: Path, shape: Shape) -> None:
+    _dockerfile(directory, *FROM_BASE, *lines)
     _settle(directory)
 
 
-def files(directory: Path, number: int) -> None:
+def files(number: int) -> Make:
     """So many small files in folders of a hundred."""
+    return partial(_files, number)
+
+
+def _files(number: int, directory: Path, shape: Shape) -> None:
+    folder = directory
     for index in range(number):
-        _write(directory / f"tree/{index // 10_000}/{index // FILES_PER_FOLDER}/{index}", b"%d\n" % index)
-    _dockerfile(directory, *FROM_BASE, "COPY tree /tree")
-    _settle(directory)
+        if index % FILES_PER_FOLDER == 0:
+            folder = directory / f"tree/{index // 10_000}/{index // FILES_PER_FOLDER}"
+            folder.mkdir(parents=True)
+        trees.put(f"{folder}/{index}", b"%d\n" % index, 0o644, EPOCH)
+    _put_dockerfile(directory, *FROM_BASE, "COPY tree /tree")
+    for name, _, _ in os.walk(directory, topdown=False):
+        trees.settle_folder(Path(name), EPOCH)

@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 OURS = "pybuild"
+ROOTLESS = "pybuild-rootless"
 
 
 class Sample(NamedTuple):
-    """One timed run. ``processor`` (seconds, user and system) and ``peak`` (bytes of the largest resident set) are of
-    the process and those it waited for: None for a builder whose work is done by a daemon. ``phases`` are pybuild's
-    own, in seconds."""
+    """One timed run. ``processor`` (seconds, user and system) is of the process and those it waited for: None for a
+    builder whose work is done by a daemon. ``peak``: resident bytes of all processes together, where a scenario asks.
+    ``phases`` are pybuild's own, in seconds."""
 
     seconds: float
     processor: float | None = None
@@ -21,12 +22,14 @@ class Sample(NamedTuple):
 
 
 class Result(NamedTuple):
-    """All runs of one builder in one scenario; none with ``problem`` set when it could not do it."""
+    """All runs of one builder in one scenario; those before the ``problem`` when it could not do it."""
 
     scenario: str
     builder: str
     samples: tuple[Sample, ...]
     problem: str = ""
+    zlib: int | None = None
+    """Bytes that zlib, level 6, makes of the layers that were pushed."""
 
 
 class Spread(NamedTuple):
@@ -43,6 +46,14 @@ def seconds(result: Result) -> Spread | None:
     return spread([sample.seconds for sample in result.samples])
 
 
+def peak(result: Result) -> int | None:
+    return max((sample.peak for sample in result.samples if sample.peak is not None), default=None)
+
+
+def pushed(result: Result) -> int | None:
+    return max((sample.pushed for sample in result.samples if sample.pushed is not None), default=None)
+
+
 def ratio(ours: Result | None, theirs: Result) -> float | None:
     """Median by median; None without both. Below 1: pybuild is faster."""
     mine = seconds(ours) if ours is not None else None
@@ -57,11 +68,10 @@ def _ours(results: Sequence[Result], scenario: str) -> Result | None:
 def _row(result: Result, ours: Result | None) -> tuple[str, ...]:
     values = seconds(result)
     if values is None:
-        return (result.scenario, result.builder, "failed", "", "", "", "", "")
+        return (result.scenario, result.builder, "failed", "", "", "", "", "", "", note(result.problem))
     quotient = ratio(ours, result) if result.builder != OURS else None
     processor = spread([sample.processor for sample in result.samples if sample.processor is not None])
-    peaks = [sample.peak for sample in result.samples if sample.peak is not None]
-    sizes = [sample.pushed for sample in result.samples if sample.pushed is not None]
+    most, size = peak(result), pushed(result)
     return (
         result.scenario,
         result.builder,
@@ -69,14 +79,23 @@ def _row(result: Result, ours: Result | None) -> tuple[str, ...]:
         f"{values.least:.3f}-{values.most:.3f}",
         f"{quotient:.3f}" if quotient is not None else "",
         f"{processor.median:.3f}" if processor is not None else "",
-        f"{max(peaks) / (1 << 20):.0f}" if peaks else "",
-        f"{max(sizes) / (1 << 20):.1f}" if sizes else "",
+        f"{most / (1 << 20):.0f}" if most is not None else "",
+        f"{size / (1 << 20):.1f}" if size is not None else "",
+        f"{size / result.zlib:.3f}" if size is not None and result.zlib else "",
+        f"after {len(result.samples)} of its runs: {note(result.problem)}" if result.problem else "",
     )
 
 
-HEADINGS = ("scenario", "builder", "median s", "min-max s", "pybuild/peer", "CPU s", "peak MiB", "pushed MiB")
-_LEFT = 2
-"""Columns of text; those of numbers stand to the right."""
+def note(problem: str) -> str:
+    """A line of it that says most: the last one."""
+    lines = [line.strip() for line in problem.splitlines() if line.strip()]
+    return lines[-1][:100] if lines else ""
+
+
+HEADINGS = (
+    *("scenario", "builder", "median s", "min-max s", "pybuild/peer", "CPU s", "peak MiB"),
+    *("pushed MiB", "x zlib 6", ""),
+)
 
 
 def table(results: Sequence[Result]) -> str:
@@ -84,12 +103,13 @@ def table(results: Sequence[Result]) -> str:
     return aligned([HEADINGS, *rows])
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> str:
+def aligned(rows: Sequence[Sequence[str]], text: Sequence[int] = (0, 1)) -> str:
+    """``text``: columns of text. Those of numbers stand to the right, and what has no heading is a note."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = []
     for row in rows:
         cells = [
-            cell.ljust(width) if column < _LEFT else cell.rjust(width)
+            cell.ljust(width) if column in text or not rows[0][column] else cell.rjust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         lines.append("  ".join(cells).rstrip())
@@ -127,8 +147,9 @@ def document(results: Sequence[Result], machine: Mapping[str, Any]) -> dict[str,
                 "median": values.median if values is not None else None,
                 "ratio": ratio(_ours(results, result.scenario), result) if result.builder != OURS else None,
                 "processor": [sample.processor for sample in result.samples],
-                "peak": max((sample.peak for sample in result.samples if sample.peak is not None), default=None),
-                "pushed": max((sample.pushed for sample in result.samples if sample.pushed is not None), default=None),
+                "peak": peak(result),
+                "pushed": pushed(result),
+                "zlib": result.zlib,
                 "phases": phase_medians(result),
                 "problem": result.problem,
             }

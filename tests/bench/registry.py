@@ -4,9 +4,11 @@ import json
 import os
 import shutil
 import sys
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.support.peers import run
 from tests.support.registries import docker_registry
@@ -14,18 +16,46 @@ from tests.support.registries import docker_registry
 REPOSITORY = Path(__file__).resolve().parents[2]
 BUSYBOX, DEBIAN = "busybox", "debian"
 BASES = (BUSYBOX, DEBIAN)
+_GZIP = 16 + zlib.MAX_WBITS
+_CHUNK = 1 << 20
+
+
+class Layer(NamedTuple):
+    """``blob`` is where the registry keeps its bytes; ``size`` counts them."""
+
+    digest: str
+    size: int
+    blob: Path
+
+
+def zlib_size(gzipped: Path, level: int = 6) -> int:
+    """What zlib makes of the stream in this file. ValueError when the file is compressed otherwise."""
+    inflate = zlib.decompressobj(_GZIP)
+    deflate = zlib.compressobj(level, zlib.DEFLATED, _GZIP)
+    size = 0
+    with gzipped.open("rb") as file:
+        while data := file.read(_CHUNK):
+            while data:
+                try:
+                    size += len(deflate.compress(inflate.decompress(data)))
+                except zlib.error as error:
+                    raise ValueError(f"{gzipped}: {error}") from error
+                data = inflate.unused_data
+                if inflate.eof:  # the next member
+                    inflate = zlib.decompressobj(_GZIP)
+    return size + len(deflate.flush())
 
 
 class Registry:
     """``data`` is the directory that a running docker-registry serves; it keeps nothing in memory."""
 
     def __init__(self, host: str, data: Path) -> None:
-        self._host = host
+        self.host = host
         self._data = data
         self._pristine = data.with_name("pristine")
 
     def name(self, repository: str) -> str:
-        return f"{self._host}/{repository}:latest"
+        return f"{self.host}/{repository}:latest"
 
     def keep(self) -> None:
         """What is in it now is what ``fresh`` goes back to."""
@@ -35,10 +65,20 @@ class Registry:
         shutil.rmtree(self._data / "docker")
         shutil.copytree(self._pristine, self._data, copy_function=os.link, dirs_exist_ok=True)
 
-    def layer_bytes(self, repository: str) -> int:
-        """Compressed bytes of all layers of an image."""
+    def added(self, repository: str, base: str) -> list[Layer]:
+        """The layers of an image that are not ``base``'s."""
+        below = {layer.digest for layer in self._layers(base)}
+        return [layer for layer in self._layers(repository) if layer.digest not in below]
+
+    def _layers(self, repository: str) -> list[Layer]:
         raw = run("skopeo", "inspect", "--tls-verify=false", "--raw", f"docker://{self.name(repository)}")
-        return sum(int(layer["size"]) for layer in json.loads(raw)["layers"])
+        found = json.loads(raw)["layers"]
+        blobs = self._data / "docker/registry/v2/blobs/sha256"
+        return [
+            Layer(layer["digest"], int(layer["size"]), blobs / digest[:2] / digest / "data")
+            for layer in found
+            for digest in [layer["digest"].partition(":")[2]]
+        ]
 
 
 def base_layout(name: str) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from builder.dockerfile.parse import parse
-from tests.bench import contexts
+from tests.bench import contexts, trees
 from tests.bench.contexts import Shape
 from tests.bench.scenarios import SCENARIOS, choose
 
@@ -22,6 +22,9 @@ MAKERS = [
     contexts.many_run,
     contexts.pull,
     contexts.apt,
+    contexts.metadata(3),
+    contexts.copies(3),
+    contexts.files(150),
 ]
 Maker = Callable[[Path, Shape], None]
 
@@ -98,11 +101,47 @@ def test_big_has_the_size_asked_for(tmp_path: Path) -> None:
 
 def test_many_has_the_number_asked_for(tmp_path: Path) -> None:
     contexts.many(tmp_path, SMALL)
-    assert len(list(tmp_path.glob("tree/*/*"))) == SMALL.many
+    assert len(regular(tmp_path / trees.TOP)) == SMALL.many
+
+
+def regular(directory: Path) -> list[Path]:
+    return [path for path in directory.rglob("*") if path.is_file() and not path.is_symlink()]
+
+
+def test_many_is_like_what_package_managers_install(tmp_path: Path) -> None:
+    """Deep, with links that lead somewhere, paths that no tar header holds, and text that packs like text."""
+    contexts.many(tmp_path, SMALL._replace(many=4000))
+    paths = [path.relative_to(tmp_path) for path in (tmp_path / trees.TOP).rglob("*")]
+    links = list((tmp_path / trees.TOP / ".bin").iterdir())
+    assert links and all(link.resolve(strict=True).stat().st_mode & 0o111 for link in links)
+    assert max(len(path.parts) for path in paths) >= 8
+    assert max(len(str(path)) for path in paths) > 255
+    assert any(path.parts.count(trees.TOP) == 2 for path in paths)
+    text = b"".join(path.read_bytes() for path in regular(tmp_path / trees.TOP))
+    assert 3 < len(text) / len(zlib.compress(text, 6)) < 6
+    assert 3500 < len(text) / 4000 < 5500
+
+
+def test_the_tree_for_two_runs_names_ten_of_its_files(tmp_path: Path) -> None:
+    contexts.many_run(tmp_path, SMALL)
+    *_, last = (tmp_path / "Dockerfile").read_text().splitlines()
+    named = [word for word in last.split() if word.startswith("/app/")]
+    assert len(named) == 10
+    assert all((tmp_path / name.removeprefix("/app/").rstrip(";")).is_file() for name in named)
+
+
+def test_files_has_the_number_asked_for(tmp_path: Path) -> None:
+    contexts.files(250)(tmp_path / "x", SMALL)
+    assert len(list((tmp_path / "x").glob("tree/*/*/*"))) == 250
 
 
 def test_scenarios_are_chosen_by_name() -> None:
-    assert choose(None) == SCENARIOS
+    assert choose(None, full=True) == SCENARIOS
+    assert {scenario.name for scenario in set(SCENARIOS) - set(choose(None))} == {
+        *("files-1m", "files-1m-again", "memory-1m")
+    }
     assert [scenario.name for scenario in choose("edit, steps")] == ["steps", "edit"]
+    assert [scenario.name for scenario in choose("memory-1m,big")] == ["big", "memory-1m"]
+    assert [scenario.name for scenario in choose("scaling")][-1] == "files-100k-again"
     with pytest.raises(ValueError, match="no scenario huge; there are steps,"):
         choose("edit,huge")

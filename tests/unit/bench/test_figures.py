@@ -40,17 +40,24 @@ def test_ratio_is_ours_by_theirs() -> None:
 
 def test_table() -> None:
     results = [
-        Result("app", "pybuild", (Sample(0.5, 0.4, 30 << 20), Sample(0.7, 0.6, 32 << 20), Sample(0.6, 0.5, 31 << 20))),
+        Result(
+            "app",
+            "pybuild",
+            (Sample(0.5, 0.4, 30 << 20, pushed=1 << 20), Sample(0.7, 0.6, 32 << 20), Sample(0.6, 0.5, 31 << 20)),
+            zlib=2 << 20,
+        ),
         Result("app", "docker", (Sample(1.2, pushed=3 << 19),)),
-        Result("big", "pybuild", (), "exit code 1"),
+        Result("big", "pybuild", (), "Traceback:\n\n exit code 1\n"),
         result("docker", 3.0, scenario="big"),
+        Result("big", "buildah", (Sample(6.0),), "gone"),
     ]
     assert table(results).splitlines() == [
-        "scenario  builder  median s    min-max s  pybuild/peer  CPU s  peak MiB  pushed MiB",
-        "app       pybuild     0.600  0.500-0.700                0.500        32",
+        "scenario  builder  median s    min-max s  pybuild/peer  CPU s  peak MiB  pushed MiB  x zlib 6",
+        "app       pybuild     0.600  0.500-0.700                0.500        32         1.0     0.500",
         "app       docker      1.200  1.200-1.200         0.500                          1.5",
-        "big       pybuild    failed",
+        f"big       pybuild    failed{'':66}  exit code 1",
         "big       docker      3.000  3.000-3.000",
+        f"big       buildah     6.000  6.000-6.000{'':53}  after 1 of its runs: gone",
     ]
 
 

@@ -1,0 +1,181 @@
+"""One timed command, and what it used. ``python -m tests.bench.command LOG PROGRAM ARGUMENT...`` prints it as JSON."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.bench.figures import Sample
+
+LIMIT_S = 3600.0
+"""A build that takes longer is killed: one that hangs shall not end the benchmark."""
+SAMPLING_S = 0.02
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+class BuildFailed(Exception):
+    """With the end of what the builder printed."""
+
+
+class Finished(NamedTuple):
+    """Seconds since the epoch for ``started`` and ``ended``, to be set against events. ``peak``: resident bytes of all
+    processes together, if they were sampled. (What wait4 tells is never less than this process itself had when it
+    forked.)"""
+
+    started: float
+    ended: float
+    seconds: float
+    processor: float
+    peak: int | None = None
+
+    def then(self, after: "Finished") -> "Finished":
+        """Both, one after the other."""
+        seconds, processor = self.seconds + after.seconds, self.processor + after.processor
+        return Finished(self.started, after.ended, seconds, processor)
+
+    def sample(self, phases: Mapping[str, float] | None = None) -> Sample:
+        return Sample(self.seconds, self.processor, self.peak, phases or {})
+
+
+def timed(
+    command: Sequence[str | Path],
+    log: Path,
+    *,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    sampled: bool = False,
+    limit: float = LIMIT_S,
+) -> Finished:
+    """Wall time from before the process exists until it is gone; ``env`` is all of its environment, this process's own
+    unless given. ``sampled``: the memory of all its processes is watched, which takes some processor time. Raises
+    BuildFailed."""
+    arguments = [os.fspath(part) for part in command]
+    with log.open("wb") as output:
+        started, before = time.time(), time.perf_counter()  # noqa: TID251 - set against the times of events
+        process = subprocess.Popen(
+            arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=cwd,
+            env=env,
+            start_new_session=True,  # what is killed is all of it
+        )
+        with _killed_after(process, limit) as killed, _watched(process.pid, sampled) as seen:
+            # wait4 and not Popen.wait: it tells what was used. Popen is told, so that it does not wait again.
+            _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - before
+        ended = time.time()  # noqa: TID251 - as above
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if killed.is_set():
+        raise BuildFailed(f"{' '.join(arguments)}: killed after {limit:.0f} s")
+    if process.returncode:
+        tail = log.read_text(errors="replace")[-2000:]
+        raise BuildFailed(f"{' '.join(arguments)}: exit code {process.returncode}\n{tail}")
+    return Finished(started, ended, seconds, usage.ru_utime + usage.ru_stime, max(seen, default=None))
+
+
+@contextmanager
+def _killed_after(process: subprocess.Popen[bytes], limit: float) -> Iterator[threading.Event]:
+    """Kills the session's processes when it takes too long, or when waiting for it is interrupted."""
+    killed = threading.Event()
+
+    def kill() -> None:
+        killed.set()
+        os.killpg(process.pid, signal.SIGKILL)
+
+    timer = threading.Timer(limit, kill)
+    timer.start()
+    try:
+        yield killed
+    except BaseException:
+        kill()
+        process.wait()
+        raise
+    finally:
+        timer.cancel()
+        timer.join()
+
+
+@contextmanager
+def _watched(pid: int, wanted: bool) -> Iterator[list[int]]:
+    """Bytes in the resident sets of the process and all below it, added up now and then. Pages that several of them
+    share count as often: it is an upper bound."""
+    seen: list[int] = []
+    if not wanted:
+        yield seen
+        return
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(SAMPLING_S):
+            seen.append(sum(map(resident, family(pid))))
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        done.set()
+        thread.join()
+
+
+def family(pid: int) -> list[int]:
+    """The process and its descendants. Threads have children of their own."""
+    found = [pid]
+    for member in found:
+        for listing in Path(f"/proc/{member}/task").glob("*/children"):
+            try:
+                found += map(int, listing.read_text().split())
+            except OSError:
+                continue  # it has ended since
+    return found
+
+
+def resident(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
+    except (OSError, IndexError):
+        return 0
+
+
+def idle(directory: Path, limit: float = 120) -> float:
+    """Waits until no process has ``directory`` among its arguments: what a builder left running in the background
+    would be timed with the next one, and work on a store that is made anew. Returns seconds waited."""
+    begun = time.perf_counter()
+    needle = os.fsencode(directory)
+    while any(needle in command for command in _commands()):
+        if time.perf_counter() - begun > limit:
+            raise BuildFailed(f"something still works on {directory}")
+        time.sleep(0.005)
+    return time.perf_counter() - begun
+
+
+def _commands() -> Iterator[bytes]:
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            yield (process / "cmdline").read_bytes()
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it has ended since
+
+
+def main(log: str, *command: str) -> int:
+    """Environment and directory are those of this process, but for what Python alone reads."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    try:
+        print(json.dumps(timed(command, Path(log), cwd=Path.cwd(), env=env)))
+    except BuildFailed as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
