@@ -65,7 +65,8 @@ class Programs(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """``refusal`` is what the sandbox itself says of this host: message and hint, or None. ``container``: what runs
+    """``refusal``, ``notice`` and ``start`` are what a trial of the sandbox says of this host, message and hint: why no
+    user namespace can be entered, what that one lacks, why no command can be started in it. ``container``: what runs
     this process (``docker``, ``podman``...), "" for nobody. ``apparmor``: the profile. ``docker_config`` and
     ``registries``: why these files cannot be read. ``authorities``: the file of trusted certificates, "" for none.
     """
@@ -77,6 +78,8 @@ class Facts:
     user: str
     uid: int
     refusal: tuple[str, str] | None
+    notice: tuple[str, str] | None
+    start: tuple[str, str] | None
     ids: Ids
     container: str
     seccomp: bool
@@ -108,14 +111,15 @@ def privileges(facts: Facts) -> Finding:
         return Finding("privileges", OK, who)
     message, hint = facts.refusal
     if facts.uid == 0 and facts.container:
-        return Finding("privileges", PROBLEM, f"root in {facts.container}, but {message}", "docker run --privileged")
+        command = hint if "container" in hint else "docker run --privileged"
+        return Finding("privileges", PROBLEM, f"root in {facts.container}, but {message}", command)
     return Finding("privileges", PROBLEM, f"{who}: {message}", hint)
 
 
 def subordinate_ids(facts: Facts) -> Finding | None:
-    """For ordinary users only: without, images may have one owner."""
+    """For those who build in a user namespace: without, images may have one owner."""
     if facts.uid == 0:
-        return None
+        return Finding("subordinate ids", WARNING, *facts.notice) if facts.notice is not None else None
     missing = [name for name in ("newuidmap", "newgidmap") if name not in facts.ids.programs]
     cost = "every file of an image belongs to one user"
     if missing:
@@ -127,7 +131,19 @@ def subordinate_ids(facts: Facts) -> Finding | None:
         command = f"sudo usermod --add-subuids {span} --add-subgids {span} {facts.user}"
         said = f"{facts.ids.uids} in /etc/subuid and {facts.ids.gids} in /etc/subgid, of {ENOUGH_IDS} that images use"
         return Finding("subordinate ids", WARNING, said if facts.ids.uids else f"none: {cost}", command)
+    if facts.notice is not None:
+        return Finding("subordinate ids", WARNING, *facts.notice)
     return Finding("subordinate ids", OK, f"{facts.ids.uids} users, {facts.ids.gids} groups")
+
+
+def commands(facts: Facts) -> Finding | None:
+    """What else a RUN needs; where a namespace or an overlay is refused, that is said."""
+    if facts.refusal is not None or facts.place.overlay is not None:
+        return None
+    if facts.start is not None:
+        message, hint = facts.start
+        return Finding("RUN", PROBLEM, f"no command can be started: {message}", hint)
+    return Finding("RUN", OK, "a command can be started")
 
 
 def store(facts: Facts) -> Finding:
@@ -229,6 +245,7 @@ CHECKS: tuple[Callable[[Facts], Finding | None], ...] = (
     subordinate_ids,
     container,
     store,
+    commands,
     space,
     modules,
     credentials,

@@ -1,5 +1,5 @@
-"""Gathers what ``doctor_checks`` judges: files of /proc, of Docker and of registries, and an overlay mounted by a
-child process. Changes nothing but for a directory in the store's file system, which is removed again."""
+"""Gathers what ``doctor_checks`` judges: files of /proc, of Docker and of registries, and a trial of the sandbox.
+Changes nothing but for a directory in the store's file system, which is removed again."""
 
 import importlib
 import os
@@ -11,12 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from builder.cli.doctor_checks import Facts, Ids, Place, Programs
-from builder.sandbox import kernel, subids
-from builder.sandbox.detect import OLDEST_KERNEL, has_admin
-from builder.sandbox.detect import refusal as host_refusal
-from builder.sandbox.overlay import describe
-from builder.sandbox.spec import OverlayRoot
-from builder.sandbox.userns import enter_alone
+from builder.sandbox import subids, trial
+from builder.sandbox.detect import OLDEST_KERNEL, unsuitable
 from builder.settings import Host, store_root
 from layers.errors import PybuildError
 from registry.configfiles import docker_path, read_document
@@ -30,7 +26,10 @@ def gather(host: Host, root: str | None, now: float) -> Facts:
     config, problem = _docker_config(host.environ)
     status = _text("/proc/self/status")
     user = _user(host.environ)
-    refusal = host_refusal()
+    where = store_root(root, host)
+    there, writable = _nearest_writable(Path(where))
+    unfit = unsuitable(os.uname())
+    tried = trial.Trial() if unfit is not None else _try_sandbox(there if writable else None)
     return Facts(
         system=platform.system(),
         machine=host.machine,
@@ -38,12 +37,14 @@ def gather(host: Host, root: str | None, now: float) -> Facts:
         oldest=OLDEST_KERNEL,
         user=user,
         uid=os.geteuid(),
-        refusal=refusal,
+        refusal=unfit or tried.refusal,
+        notice=tried.notice,
+        start=tried.start,
         ids=_ids(user),
         container=_container(host.environ),
         seccomp="Seccomp:\t2" in status,
         apparmor=_apparmor(),
-        place=_place(store_root(root, host), tried=refusal is None),
+        place=_place(where, there, writable=writable, overlay=tried.overlay),
         programs=Programs(_broken_modules(), _missing_helpers(config, host.environ)),
         docker_config=problem,
         registries=_registries(host.environ),
@@ -92,13 +93,16 @@ def _apparmor() -> str:
     return text.strip().strip("\0").partition(" ")[0]
 
 
-def _place(path: str, *, tried: bool) -> Place:
-    there, hidden = _nearest(Path(path))
+def _place(path: str, there: Path, *, writable: bool, overlay: str | None) -> Place:
     held = os.statvfs(there)
-    writable = not hidden and there.is_dir() and os.access(there, os.W_OK | os.X_OK)
-    overlay = _try_overlay(there) if tried and writable else None
     inodes = held.f_favail if held.f_files else None
     return Place(path, writable, _filesystem(there), held.f_bavail * held.f_frsize, inodes, overlay)
+
+
+def _nearest_writable(path: Path) -> tuple[Path, bool]:
+    """The nearest directory on the way to ``path``, and whether it can be written."""
+    there, hidden = _nearest(path)
+    return there, not hidden and there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
 def _nearest(path: Path) -> tuple[Path, bool]:
@@ -127,37 +131,11 @@ def _filesystem(path: Path) -> str:
     return "unknown"
 
 
-def _try_overlay(directory: Path) -> str | None:
-    """Mounts one as the sandbox does, in a child whose mount namespace ends with it. Returns why it cannot be."""
+def _try_sandbox(directory: Path | None) -> trial.Trial:
+    if directory is None:
+        return trial.hold(None)
     with tempfile.TemporaryDirectory(prefix=".doctor-", dir=directory) as name:
-        top = Path(name)
-        for part in ("lower", "upper", "work", "root"):
-            (top / part).mkdir()
-        reader, writer = os.pipe()
-        child = os.fork()
-        if child == 0:
-            os._exit(_mount_or_say(name, writer))
-        os.close(writer)
-        with open(reader, "rb") as file:  # noqa: PTH123 - a descriptor
-            said = file.read().decode(errors="replace")
-        os.waitpid(child, 0)
-        return said or None
-
-
-def _mount_or_say(top: str, writer: int) -> int:
-    """In the child. Whatever happens is told to the parent, and never raised into its code."""
-    try:
-        if not has_admin(_text("/proc/self/status")):
-            enter_alone()
-        kernel.unshare(kernel.CLONE_NEWNS)
-        kernel.mount(b"", b"/", b"", kernel.MS_REC | kernel.MS_PRIVATE)
-        root = OverlayRoot(top, ("lower",), f"{top}/upper", f"{top}/work")
-        mounted = describe(root, "")
-        os.chdir(top)  # noqa: TID251 - a process of its own
-        kernel.mount(b"overlay", b"root", b"overlay", 0, os.fsencode(mounted.options))
-    except Exception as error:
-        os.write(writer, str(error.strerror if isinstance(error, OSError) else error).encode())
-    return 0
+        return trial.hold(name)
 
 
 def _broken_modules() -> tuple[tuple[str, str], ...]:

@@ -1,7 +1,6 @@
 """``pybuild images|inspect|history|tag|rmi``: what the store holds."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +8,7 @@ import click
 
 from builder.cli.completers import directories
 from builder.cli.completers import names as names_of_images
-from builder.cli.session import current_host, say
+from builder.cli.session import current_host, has_admin, say
 from builder.plan.pulling import store_name
 from builder.report.timeline import clean
 from builder.settings import full_name, store_root
@@ -28,8 +27,8 @@ root_option = click.option(
 
 
 def open_store(root: str | None) -> Store:
-    """An ordinary user outside of his namespace leaves what only those inside can do to them."""
-    return Store.open(store_root(root, current_host()), recover=os.geteuid() == 0)
+    """Who builds in a user namespace, and is outside of it now, leaves what only those inside can do to them."""
+    return Store.open(store_root(root, current_host()), recover=has_admin())
 
 
 def find_image(store: Store, text: str) -> StoredImage:

@@ -106,7 +106,7 @@ class Session:
     def enter_namespace(self) -> None:
         """For commands that touch files of layers, before anything else: whoever is not root of this machine becomes
         root of a user namespace. Raises Unsupported where that cannot be done."""
-        if _has_admin():
+        if has_admin():
             from layers.processids import current
 
             if current().single:
@@ -133,7 +133,7 @@ class Session:
         return connect
 
 
-def _has_admin() -> bool:
+def has_admin() -> bool:
     """Whether this process is root and may mount: in the user namespace it is in, be that the first one or not."""
     if os.geteuid() != 0:
         return False

@@ -19,18 +19,6 @@ def open_runner() -> NativeRunner:
     return NativeRunner()
 
 
-def refusal() -> tuple[str, str] | None:
-    """Why builds by whoever runs this process cannot run, and what to do about it; for ordinary users it is tried, in a
-    child process."""
-    host, status = os.uname(), _read("/proc/self/status")
-    missing = unsuitable(host)
-    if missing is None and not has_admin(status):
-        from builder.sandbox.userns import refusal as no_namespace
-
-        return no_namespace()
-    return missing
-
-
 def why_not(host: os.uname_result, status: str) -> tuple[str, str] | None:
     """(What is missing, what to do about it), from uname(2) and /proc/self/status; None when nothing is."""
     missing = unsuitable(host)

@@ -29,6 +29,7 @@ from builder.sandbox.kernel import (
 from builder.sandbox.stage import CGROUPS, DEV, EMPTY, FILES, MASKED, ROOT, SAFE, SYS, Surroundings
 
 UMASK = 0o022
+NOT_FOUND = "executable file not found in $PATH"
 
 _DEVICES = (
     (b"/null", 1, 3),
@@ -70,7 +71,9 @@ def set_up(job: Job, surroundings: Surroundings, unmounts: kernel.Unmounts, made
     if job.own_network:
         network.raise_loopback()
     kernel.new_session_keyring()
-    kernel.set_hostname(job.hostname)
+    with contextlib.suppress(PermissionError):
+        # Podman's seccomp filter refuses it where it allows all the rest: the name stays the container's.
+        kernel.set_hostname(job.hostname)
     old_root = os.open(b"/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     opened = mounts.open_sources(job)
     _enter_directory(job.directory)
@@ -114,7 +117,7 @@ def become(job: Job, surroundings: Surroundings, stdio: tuple[int, ...]) -> None
         kernel.set_limit(*limit)
     if job.seccomp is not None:
         kernel.set_filter(job.seccomp)
-    capabilities = job.capabilities & surroundings.permitted if job.insecure else job.capabilities
+    capabilities = job.capabilities & surroundings.permitted  # in a container there may be fewer
     kernel.limit_capabilities(capabilities, surroundings.capabilities)
     if surroundings.has_groups:
         os.setgroups(job.groups)
@@ -141,7 +144,7 @@ def execute(job: Job) -> None:
             denied = error
     if denied is not None:
         raise denied
-    raise FileNotFoundError(2, "executable file not found in $PATH")
+    raise FileNotFoundError(2, NOT_FOUND)
 
 
 def _enter_directory(path: bytes) -> None:

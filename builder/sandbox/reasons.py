@@ -65,19 +65,35 @@ def no_namespace(number: int, switches: Mapping[str, str], *, filtered: bool) ->
     )
 
 
-def single_id(name: str, *, range_missing: bool, first_free: int, failure: str | None) -> Reason:
-    """Why a build has one user id only, what that costs, and how to mend it.
+NO_SETFCAP = Reason(
+    "root without CAP_SETFCAP may not be root of a user namespace",
+    "run the container as an ordinary user (--user 1000), or with --cap-add SETFCAP, or with --privileged",
+)
 
-    ``failure``: what newuidmap or newgidmap said; ``first_free``: where a range for the user can begin.
+
+def single_id(name: str, first_free: int) -> Reason:
+    """Why a build has one user id only, what that costs, and how to mend it. ``first_free``: where a range for the user
+    can begin."""
+    last = first_free + 65535
+    why = f"user {name} has no subordinate ids in /etc/subuid and /etc/subgid"
+    return Reason(
+        f"building with a single user id: {why}. So {_COST}",
+        f"sudo usermod --add-subuids {first_free}-{last} --add-subgids {first_free}-{last} {name}",
+    )
+
+
+def maps_refused(failure: str, *, no_new_privileges: bool, admin: bool) -> Reason:
+    """As ``single_id``, where newuidmap or newgidmap failed with these words.
+
+    ``no_new_privileges``: nothing this process starts can have more rights; ``admin``: it could have CAP_SYS_ADMIN.
     """
-    if range_missing:
-        last = first_free + 65535
-        why = f"user {name} has no subordinate ids in /etc/subuid and /etc/subgid"
-        mend = f"sudo usermod --add-subuids {first_free}-{last} --add-subgids {first_free}-{last} {name}"
+    if no_new_privileges:
+        mend = "run the container without no-new-privileges (Kubernetes: allowPrivilegeEscalation: true)"
+    elif not admin:
+        mend = "run the container with --cap-add SYS_ADMIN or --privileged: newuidmap and newgidmap need that right"
     else:
-        why = failure or "newuidmap and newgidmap are not installed"
         mend = f"install newuidmap and newgidmap, setuid root ({PACKAGES})"
-    return Reason(f"building with a single user id: {why}. So {_COST}", mend)
+    return Reason(f"building with a single user id: {failure}. So {_COST}", mend)
 
 
 SINGLE_AROUND = Reason(
@@ -118,6 +134,13 @@ def failed_command(ids: "IdMap") -> str | None:
     return f"{SINGLE}: if it wanted to, {_MORE}; apt-get can do with -o APT::Sandbox::User=root"
 
 
+_OURS = (
+    *("the sandbox", "mount ", "remount ", "unmount ", "unshare", "setns", "pivot_root", "join a new session keyring"),
+    *("load the seccomp filter", "drop capability", "clear ambient capabilities", "capset"),
+)
+"""How errors begin of what is done before the command is started (``kernel``)."""
+
+
 def failed_start(error: str) -> str | None:
     """What mends it when the kernel refuses a command its surroundings; None for what is the command's own fault."""
     if error.startswith("mount proc"):
@@ -125,6 +148,6 @@ def failed_start(error: str) -> str | None:
             "a container hides parts of /proc, so that none can be mounted: run it with --privileged, or with"
             " --security-opt systempaths=unconfined"
         )
-    if error.startswith(("mount ", "unshare", "the sandbox")):
-        return "pybuild doctor says what this host lacks"
+    if error.startswith(_OURS):
+        return "pybuild doctor says what this host lacks; in a container, run that with --privileged"
     return None

@@ -71,7 +71,7 @@ class Surroundings:
         self.capabilities = count_capabilities()
         with open("/proc/self/status", "rb") as status:
             self.permitted = int(next(line for line in status if line.startswith(b"CapPrm:")).split()[1], 16)
-        """This process's own capabilities, all that an insecure step can have."""
+        """This process's own capabilities, all that a step can have."""
         self.pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY)
         """This process's own."""
         with open("/proc/self/gid_map", "rb") as file:

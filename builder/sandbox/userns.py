@@ -43,20 +43,41 @@ def enter(run: Run) -> Entered:
 
     Raises Unsupported where it cannot be done, with what mends it.
     """
-    wanted = _wanted()
+    who = "an ordinary user" if os.getuid() else "root without CAP_SYS_ADMIN"
+    found = attempt(run)
+    if isinstance(found, reasons.Reason):
+        raise Unsupported(f"{who} cannot build here: {found.message}", hint=found.hint)
+    return found
+
+
+def attempt(run: Run) -> Entered | reasons.Reason:
+    """As ``enter``; returns why it cannot be done."""
+    filtered, status = is_filtered(), _status()
+    wanted = _wanted(status)
     outside = Outside(run)
     try:
-        notice = _become_root(wanted, outside)
+        notice = _become_root(wanted, outside, status)
     except OSError as error:
         outside.close()
-        reason = reasons.no_namespace(error.errno or 0, read_switches(), filtered=is_filtered())
-        who = "an ordinary user" if wanted.uid else "root without CAP_SYS_ADMIN"
-        message = f"{who} cannot build here: {reason.message} ({error.strerror})"
-        raise Unsupported(message, hint=reason.hint) from error
+        reason = reasons.no_namespace(error.errno or 0, read_switches(), filtered=filtered)
+        if wanted.uid == 0 and error.errno == errno.EPERM and not filtered and not status.can("SETFCAP"):
+            reason = reasons.NO_SETFCAP
+        return reason._replace(message=f"{reason.message} ({error.strerror})")
     return Entered(outside, notice)
 
 
-def _become_root(wanted: Wanted, outside: Outside) -> reasons.Reason | None:
+class Status(NamedTuple):
+    """Of /proc/self/status: sets of capabilities as bits, and no_new_privs."""
+
+    effective: int
+    bounding: int
+    no_new_privileges: bool
+
+    def can(self, right: str) -> bool:
+        return bool(self.effective >> NUMBERS[right] & 1)
+
+
+def _become_root(wanted: Wanted, outside: Outside, status: Status) -> reasons.Reason | None:
     """Raises OSError."""
     notice = wanted.notice
     kernel.unshare(kernel.CLONE_NEWUSER)
@@ -65,7 +86,8 @@ def _become_root(wanted: Wanted, outside: Outside) -> reasons.Reason | None:
         if failure is not None and not wanted.maps.tools:
             raise PermissionError(errno.EPERM, failure)
         if failure is not None:
-            notice = reasons.single_id(wanted.user, range_missing=False, first_free=0, failure=failure)
+            admin = bool(status.bounding >> NUMBERS["SYS_ADMIN"] & 1)
+            notice = reasons.maps_refused(failure, no_new_privileges=status.no_new_privileges, admin=admin)
     if notice is not None:
         _map_self(wanted.uid, wanted.gid)
     os.setresgid(0, 0, 0)
@@ -73,31 +95,6 @@ def _become_root(wanted: Wanted, outside: Outside) -> reasons.Reason | None:
     if read_switches().get(reasons.APPARMOR_SWITCH, "0") != "0":
         kernel.unshare(kernel.CLONE_NEWUTS)  # fails where the namespace came without rights
     return notice
-
-
-def enter_alone() -> None:
-    """Makes this process root of a new user namespace with a single id, without a child outside. Raises OSError."""
-    uid, gid = os.getuid(), os.getgid()
-    kernel.unshare(kernel.CLONE_NEWUSER)
-    _map_self(uid, gid)
-
-
-def refusal() -> reasons.Reason | None:
-    """Why no user namespace can be entered, or nothing be mounted in one. Tried in a child process."""
-    child = os.fork()
-    if child == 0:
-        number = errno.ENOSYS
-        try:
-            enter_alone()
-            kernel.unshare(kernel.CLONE_NEWNS | kernel.CLONE_NEWPID | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS)
-            number = 0
-        except OSError as error:
-            number = error.errno or errno.EPERM
-        finally:
-            os._exit(number)
-    _, status = os.waitpid(child, 0)
-    number = os.waitstatus_to_exitcode(status)
-    return reasons.no_namespace(number, read_switches(), filtered=is_filtered()) if number else None
 
 
 def read_switches() -> dict[str, str]:
@@ -115,14 +112,13 @@ def is_filtered() -> bool:
     return "\nSeccomp:\t2\n" in (_read("/proc/self/status") or "")
 
 
-def _wanted() -> Wanted:
+def _wanted(status: Status) -> Wanted:
     uid, gid = os.getuid(), os.getgid()
     try:
         user = pwd.getpwuid(uid).pw_name
     except KeyError:
         user = str(uid)
-    effective = _effective_capabilities()
-    if uid == 0 and all(effective >> NUMBERS[right] & 1 for right in ("SETUID", "SETGID")):
+    if uid == 0 and status.can("SETUID") and status.can("SETGID"):
         uids, gids = (parse(_read(f"/proc/self/{which}_map") or "") for which in TOOLS)
         return Wanted(user, uid, gid, Maps(_same(uids), _same(gids), tools=False), None)
     texts = {which: _read(f"/etc/sub{which}") or "" for which in TOOLS}
@@ -131,8 +127,7 @@ def _wanted() -> Wanted:
         maps = Maps(subids.rows(uid, found["uid"]), subids.rows(gid, found["gid"]), tools=True)
         return Wanted(user, uid, gid, maps, None)
     first_free = max(map(subids.free, texts.values()))
-    notice = reasons.single_id(user, range_missing=True, first_free=first_free, failure=None)
-    return Wanted(user, uid, gid, None, notice)
+    return Wanted(user, uid, gid, None, reasons.single_id(user, first_free))
 
 
 def _same(rows: tuple[Row, ...]) -> tuple[Row, ...]:
@@ -140,9 +135,11 @@ def _same(rows: tuple[Row, ...]) -> tuple[Row, ...]:
     return tuple((first, first, count) for first, _, count in rows)
 
 
-def _effective_capabilities() -> int:
-    status = _read("/proc/self/status") or ""
-    return int(next((line.split()[1] for line in status.splitlines() if line.startswith("CapEff:")), "0"), 16)
+def _status() -> Status:
+    lines = (line.partition(":") for line in (_read("/proc/self/status") or "").splitlines())
+    found = {name: value.strip() for name, _, value in lines}
+    effective, bounding = (int(found.get(name, "0"), 16) for name in ("CapEff", "CapBnd"))
+    return Status(effective, bounding, found.get("NoNewPrivs") == "1")
 
 
 def _map_self(uid: int, gid: int) -> None:

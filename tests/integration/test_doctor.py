@@ -16,19 +16,8 @@ from tests.conftest import REPOSITORY
 pytestmark = [pytest.mark.needs_root, pytest.mark.needs_tool("setpriv", "unshare")]
 
 NOBODY = 65534
-AS_NOBODY = f"""
-import ctypes, importlib, os, sys
-import builder.cli.doctor, builder.cli.doctor_facts, pwd
-for name in builder.cli.doctor_facts._MODULES:
-    importlib.import_module(name)
-os.setgroups([])
-os.setresgid({NOBODY}, {NOBODY}, {NOBODY})
-os.setresuid({NOBODY}, {NOBODY}, {NOBODY})
-ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)
-sys.exit(builder.cli.main(["doctor", "--json", "--root", sys.argv[1]]))
-"""
-"""What runs the tests may be readable by root only: everything is imported before. The system call lets the process
-write to its own files in /proc again (PR_SET_DUMPABLE), as one that was never root may."""
+PATHS = sorted({sys.prefix, sys.base_prefix, str(REPOSITORY)})
+AS_NOBODY = [sys.executable, "-m", "tests.support.as_user", "nobody", *PATHS, "--"]
 
 
 class Answer(NamedTuple):
@@ -99,17 +88,29 @@ def home() -> Iterator[Path]:
 
 
 def test_an_ordinary_user_is_told(home: Path) -> None:
-    answer = ask(sys.executable, "-c", AS_NOBODY, home, env={"HOME": str(home), "DOCKER_CONFIG": str(home)})
+    answer = ask(*AS_NOBODY, *doctor(home), env={"HOME": str(home), "DOCKER_CONFIG": str(home)})
     assert answer.code == 0
     assert answer.findings["privileges"]["message"] == "user nobody"
     assert answer.findings["subordinate ids"]["status"] == "warning"
     assert answer.findings["subordinate ids"]["command"]
     assert answer.findings["store"]["status"] == "ok"
+    assert answer.findings["RUN"]["status"] == "ok"
+    assert list(home.iterdir()) == []
+
+
+def test_a_container_that_hides_parts_of_proc(home: Path) -> None:
+    """Builds get as far as their first RUN, so it has to be tried."""
+    hide = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs hidden /proc/fs && exec "$@"', "sh"]
+    answer = ask(*hide, *AS_NOBODY, *doctor(home), env={"HOME": str(home), "DOCKER_CONFIG": str(home)})
+    assert answer.code == 1
+    finding = answer.findings["RUN"]
+    assert (finding["status"], "mount proc on /proc" in finding["message"]) == ("problem", True)
+    assert "systempaths=unconfined" in finding["command"]
 
 
 def test_a_store_that_is_closed_to_the_user(home: Path, tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
-    answer = ask(sys.executable, "-c", AS_NOBODY, tmp_path / "deep/er", env={"HOME": str(home)})
+    answer = ask(*AS_NOBODY, *doctor(tmp_path / "deep/er"), env={"HOME": str(home)})
     assert answer.code == 1
     assert "cannot be written by nobody" in answer.findings["store"]["message"]
 

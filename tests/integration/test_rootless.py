@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from builder.sandbox.capabilities import NUMBERS, mask
+from builder.sandbox.spec import DEFAULT_CAPABILITIES
 from tests.conftest import FIXTURES, REPOSITORY
 from tests.fakes.registry import FakeRegistry
 from tests.fakes.tokens import Gate
@@ -24,6 +26,7 @@ from tests.support.users import User, UserBench, ordinary_user
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.needs_tool("busybox", "newuidmap", "useradd")]
 
+ALL_RIGHTS = mask(DEFAULT_CAPABILITIES)
 REPRODUCIBLE = {"SOURCE_DATE_EPOCH": EPOCH}
 
 
@@ -334,6 +337,41 @@ def test_root_that_may_not_mount_gets_a_namespace_with_all_ids(bench: Bench, con
     expected = bench.build(context, env=REPRODUCIBLE)
     command = ["setpriv", "--bounding-set=-sys_admin,-mknod", *bench.command("build", "--no-cache", "-q", context)]
     assert run(*command, env=bench.environment(REPRODUCIBLE), cwd=REPOSITORY).strip() == expected.image_id
+
+
+@pytest.mark.parametrize("gone", ["-mknod,-audit_write,-net_raw", "-net_raw"])
+def test_root_with_fewer_capabilities(bench: Bench, context: Path, gone: str) -> None:
+    """As in Podman's containers with CAP_SYS_ADMIN: a RUN has those of its own that are left."""
+    write_tree(context, {"Dockerfile": OWNERS + "RUN grep CapEff /proc/self/status\n", "file": "x"})
+    expected = bench.build(context, env=REPRODUCIBLE)
+    command = ["setpriv", f"--bounding-set={gone}", *bench.command("build", "--no-cache", context)]
+    done = subprocess.run(command, check=True, capture_output=True, env=bench.environment(REPRODUCIBLE), text=True)
+    assert expected.image_id in done.stderr
+    left = ALL_RIGHTS & ~sum(1 << NUMBERS[name.upper()] for name in gone[1:].split(",-"))
+    assert f"CapEff:\t{left:016x}" in done.stderr
+
+
+def test_a_filter_that_refuses_host_names(bench: Bench, context: Path) -> None:
+    """As Podman's, which lets a namespace be made and filled."""
+    write_tree(context, {"Dockerfile": "FROM busybox\nRUN hostname && id\n"})
+    filtered = [sys.executable, "-m", "tests.support.filtered", "sethostname"]
+    without = ["setpriv", "--bounding-set=-sys_admin"]
+    for command in (filtered, [*filtered, *without]):
+        words = [*command, *bench.command("build", "--no-cache", "--progress", "plain", context)]
+        done = subprocess.run(words, check=False, capture_output=True, text=True, cwd=REPOSITORY)
+        assert done.returncode == 0, done.stderr
+        assert os.uname().nodename in done.stderr
+        assert "uid=0(root)" in done.stderr
+
+
+def test_a_filter_that_refuses_more_says_who_it_is(bench: Bench, context: Path) -> None:
+    write_tree(context, {"Dockerfile": "FROM busybox\nRUN true\n"})
+    words = [sys.executable, "-m", "tests.support.filtered", "keyctl"]
+    words += bench.command("build", "--no-cache", "--progress", "plain", context)
+    done = subprocess.run(words, check=False, capture_output=True, text=True, cwd=REPOSITORY)
+    assert done.returncode == 1
+    assert "could not be started: join a new session keyring: Operation not permitted" in done.stderr
+    assert "pybuild doctor" in done.stderr
 
 
 def test_a_namespace_that_is_there_is_enough(theirs: UserBench, context: Path) -> None:

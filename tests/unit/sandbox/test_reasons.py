@@ -8,6 +8,7 @@ from builder.sandbox.reasons import (
     LIMIT,
     failed_command,
     failed_start,
+    maps_refused,
     missing_id,
     missing_owner,
     no_namespace,
@@ -41,15 +42,26 @@ def test_what_refuses_a_namespace_and_what_mends_it(
 
 
 def test_a_missing_range_is_mended_by_one_that_is_free() -> None:
-    reason = single_id("alice", range_missing=True, first_free=165536, failure=None)
+    reason = single_id("alice", 165536)
     assert "alice has no subordinate ids" in reason.message
     assert reason.hint == "sudo usermod --add-subuids 165536-231071 --add-subgids 165536-231071 alice"
 
 
 def test_a_missing_program_is_named_with_its_packages() -> None:
-    reason = single_id("alice", range_missing=False, first_free=0, failure="newgidmap is not installed")
+    reason = maps_refused("newgidmap is not installed", no_new_privileges=False, admin=True)
     assert "newgidmap is not installed" in reason.message
-    assert "uidmap" in reason.hint
+    assert "package uidmap" in reason.hint
+
+
+@pytest.mark.parametrize(
+    ("no_new_privileges", "admin", "hint"),
+    [(True, True, "no-new-privileges"), (True, False, "no-new-privileges"), (False, False, "--cap-add SYS_ADMIN")],
+)
+def test_what_keeps_these_programs_from_their_rights(no_new_privileges: bool, admin: bool, hint: str) -> None:
+    said = "newuidmap: write to uid_map failed: Operation not permitted"
+    reason = maps_refused(said, no_new_privileges=no_new_privileges, admin=admin)
+    assert said in reason.message
+    assert hint in reason.hint
 
 
 ONE = IdMap(((0, 1000, 1),), ((0, 1000, 1),))
@@ -109,6 +121,8 @@ def test_a_failure_with_a_single_id_may_be_its_fault() -> None:
         ("mount proc on /proc: Operation not permitted", "systempaths=unconfined"),
         ("mount overlay on /sys/root: Permission denied", "doctor"),
         ("the sandbox cannot be set up: unshare: Operation not permitted", "doctor"),
+        ("capset: Operation not permitted", "--privileged"),
+        ("join a new session keyring: Operation not permitted", "--privileged"),
         ("/bin/sh: No such file or directory", None),
     ],
 )
