@@ -74,6 +74,8 @@ class Collector:
         """Removes what neither named images, nor living processes, nor (unless ``everything``) recent builds need."""
         context = self._context
         since = context.clock() if everything else context.clock() - RECENT_SECONDS
+        # First: on a disk that is full the records cannot be written before something has gone.
+        swept = context.blobs.sweep()
         with context.gate.exclusive():
             with context.database.transaction():
                 before = len(context.layers.places())
@@ -90,7 +92,7 @@ class Collector:
         if everything:
             context.files.clear()
             context.directories.clear()
-        freed = _remove(trash) + _remove(blobs) + context.blobs.sweep()
+        freed = swept + _remove(trash) + _remove(blobs)
         return PruneReport(gone, len(blobs), steps, images, freed)
 
     def _forget(self, since: float, *, everything: bool) -> dict[LayerId, str]:

@@ -5,6 +5,7 @@ that want the same blob share one transfer: the second waits for the lock. Nothi
 of it has the blob's digest.
 """
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -39,10 +40,16 @@ class Partial:
         os.lseek(descriptor, self.size, os.SEEK_SET)
 
     def write(self, data: bytes | memoryview) -> None:
+        """Raises OSError; of a disk that is full nothing is kept: what came would keep everybody else from writing."""
         view = memoryview(data)
         self._hash.update(view)
         while view:
-            written = os.write(self._descriptor, view)
+            try:
+                written = os.write(self._descriptor, view)
+            except OSError as error:
+                if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+                    self.restart()
+                raise
             self.size += written
             view = view[written:]
 

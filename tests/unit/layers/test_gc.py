@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 
 from layers.compress import NONE, Compression
-from layers.digest import CacheKey, Digest, LayerId, Rootfs
+from layers.digest import BlobDigest, CacheKey, Digest, LayerId, Rootfs
 from layers.durability import start, sync
 from layers.entry import BytesSource, Entry, Kind
-from layers.errors import NotInStore
+from layers.errors import NotInStore, StoreError
 from layers.gc import RECENT_SECONDS
+from layers.schema import Database
 from layers.store import Store
 from layers.storecontext import boot_id
 from tests.unit.layers.conftest import Clock
@@ -250,3 +251,21 @@ def test_a_sync_that_fails_marks_nothing(open_store: Open, monkeypatch: pytest.M
         with pytest.raises(OSError, match="Input"):
             sync(store.root)
         assert store._context.layers.unsynced(boot_id()) == (layer,)
+
+
+def test_what_broke_off_goes_before_anything_is_written(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a full disk nothing can be, until something has gone."""
+    digest = BlobDigest(Digest.of(b"x"))
+    with store.blobs.partial(digest, lambda: None) as partial:
+        assert partial is not None
+        partial.write(b"y")
+    left = Path(store.root, "partial")
+    assert len(list(left.iterdir())) == 1
+
+    def full(_: Database) -> None:
+        raise StoreError("database or disk is full")
+
+    monkeypatch.setattr(Database, "transaction", full)
+    with pytest.raises(StoreError, match="full"):
+        store.prune()
+    assert list(left.iterdir()) == []

@@ -1,5 +1,7 @@
 """Blobs on their way: taken up after a break, written by one at a time."""
 
+import errno
+import os
 import threading
 import time
 from pathlib import Path
@@ -44,6 +46,21 @@ def test_what_came_is_taken_up(tmp_path: Path) -> None:
     assert list((tmp_path / "partial").iterdir()) == []
     with blobs.partial(DIGEST, never) as again:
         assert again is None
+    assert list((tmp_path / "partial").iterdir()) == []
+
+
+def test_a_full_disk_keeps_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blobs = make_blobs(tmp_path)
+    with pytest.raises(OSError, match="No space"), blobs.partial(DIGEST, never) as partial:
+        assert partial is not None
+        partial.write(DATA[:10])
+
+        def full(*_: object) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "write", full)
+            partial.write(DATA[10:20])
     assert list((tmp_path / "partial").iterdir()) == []
 
 
