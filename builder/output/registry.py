@@ -10,6 +10,7 @@ from builder.output.archive import output_image
 from builder.output.target import Finished, Progress
 from builder.plan.pulling import Registries
 from layers.compress import Compression
+from layers.errors import PybuildError
 from layers.image import Descriptor
 from layers.ocilayout import OutputImage
 from layers.store import Store
@@ -46,6 +47,8 @@ class RegistryPush:
         self._begun: list[Future[None]] = []
         self._lock = threading.Lock()
         self._aborted = False
+        self._sealed: list[Reference] = []
+        """What is there, manifest and all."""
 
     def check(self) -> None:
         """Raises LoginNeeded, WrongCredential, Denied, and whatever else keeps the registries from being asked."""
@@ -71,7 +74,8 @@ class RegistryPush:
         return made.descriptor
 
     def send(self, image: OutputImage, store: Store, progress: Progress) -> None:
-        """Every registry is tried; then the first failure is raised. Nothing gets a name before all of it is there."""
+        """Every registry is tried; then the first failure is raised, whose hint names the others and what was pushed.
+        Nothing gets a name before all of it is there."""
         with ThreadPoolExecutor(max(1, len(self._places)), "push-registry") as pool:
             made = [pool.submit(self._to_registry, places, image, store, progress) for places in self._places.values()]
             try:
@@ -82,8 +86,9 @@ class RegistryPush:
                 self.abort()
                 raise
         self._pool.shutdown()
-        for future in made:
-            future.result()
+        problems = [problem for future in made if (problem := future.exception()) is not None]
+        if problems:
+            raise _first(problems, self._sealed)
 
     def abort(self) -> None:
         with self._lock:
@@ -112,10 +117,21 @@ class RegistryPush:
             try:
                 place.push.send_all(blobs, CONNECTIONS, moving.moved)
                 place.push.seal([document], [reference.tag for reference in place.references if reference.tag])
+                self._sealed += place.references
                 moving.end()
             except BaseException:
                 place.push.abort()
                 raise
+
+
+def _first(problems: Sequence[BaseException], sealed: Sequence[Reference]) -> BaseException:
+    """It may be long until whoever reads one message finds out about the rest."""
+    first = problems[0]
+    if isinstance(first, PybuildError):
+        more = [f"besides: {other.message}" for other in problems[1:] if isinstance(other, PybuildError)]
+        more += [f"pushed all the same: {', '.join(name.familiar for name in sealed)}"] if sealed else []
+        first.hint = "; ".join(filter(None, (first.hint, *more))) or None
+    return first
 
 
 def _stored(blob: Descriptor, store: Store) -> Blob:

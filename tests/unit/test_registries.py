@@ -151,6 +151,19 @@ def test_a_push_and_its_names(builds: Builds, fake: FakeRegistry) -> None:
         assert not fake.uploads and not second.uploads
 
 
+def test_a_registry_that_fails_does_not_hide_what_the_others_did(builds: Builds, fake: FakeRegistry) -> None:
+    with FakeRegistry().running() as second, FakeRegistry().running() as third:
+        for broken in (second, third):
+            broken.fault("PUT .*/manifests/", status(400))
+        names = [f"{registry.host}/app:1" for registry in (second, fake, third)]
+        with pytest.raises(RegistryError, match=f"{second.host} answered 400") as caught:
+            builds.push("FROM scratch\nCOPY file /\n", *names)
+    assert ("app", "1") in fake.manifests
+    hint = caught.value.hint or ""
+    assert f"besides: {third.host} answered 400" in hint
+    assert hint.endswith(f"pushed all the same: {fake.host}/app:1")
+
+
 def test_a_base_of_the_same_registry_is_mounted(builds: Builds, fake: FakeRegistry) -> None:
     builds.build(f"FROM {base_name(fake)}\n")
     fake.log.clear()
