@@ -25,10 +25,11 @@ _MAX_DEPTH = 16
 
 
 class Commit(NamedTuple):
-    """``ref`` is what it was found by at the server, "" when it was given itself."""
+    """``ref`` is what it was found by at the server, "" when it was given itself; ``tag`` the annotated tag there."""
 
     id: str
     ref: str = ""
+    tag: str = ""
 
 
 class Git(NamedTuple):
@@ -53,7 +54,7 @@ class Git(NamedTuple):
         Path(directory).mkdir(mode=0o755)
         Path(directory).chmod(0o755)
         keeps = keep_git_dir and not source.subdir
-        self._fill(source, commit, directory, keep_git_dir=keeps, depth=0)
+        self._fill(source, commit, directory, f"{directory}/.git" if keeps else None, depth=0)
         if source.commit_times:
             self._date(source, commit, directory)
         return _below(directory, source)
@@ -67,13 +68,14 @@ class Git(NamedTuple):
         auth = self.command.credentials(source)
         said = self.command.check(str(source), *words, way=Way(protocols=NETWORK, auth=auth))
         refs: dict[str, str] = {}
+        branch = ""
         for line in said.decode(errors="replace").splitlines():
             value, _, name = line.partition("\t")
             refs[name] = value
         if not ref:
             if not is_commit(refs.get("HEAD", "")):
                 raise GitError(f"{source}: the repository has no default branch", hint="write URL#branch")
-            names = ("HEAD",)
+            names, branch = ("HEAD",), _default_branch(said)
         name = next((name for name in names if name in refs), "")
         if not name:
             hint = "name a branch, a tag, refs/... or a full commit"
@@ -82,15 +84,18 @@ class Git(NamedTuple):
         if not is_commit(commit) or not is_commit(tag):
             raise GitError(f"{source}: the server's answer cannot be understood")
         _check_sum(source, commit, tag)
-        return Commit(commit, name)
+        return Commit(commit, branch or name, tag if tag != commit else "")
 
     # -- files of a commit
 
-    def _fill(self, source: GitSource, commit: Commit, directory: str, *, keep_git_dir: bool, depth: int) -> None:
-        with self._mirror(source.remote) as (mirror, lock):
+    def _fill(self, source: GitSource, commit: Commit, directory: str, git_dir: str | None, *, depth: int) -> None:
+        """``git_dir``: the repository to make for the files, which is kept."""
+        if git_dir is None:
+            commit = commit._replace(tag="")
+        with self._mirror(source.remote, commit) as (mirror, lock):
             self._fetch(source, commit, mirror, lock)
-            if keep_git_dir:
-                self._clone(source, commit, mirror, directory)
+            if git_dir is not None:
+                self._clone(source, commit, mirror, directory, git_dir)
             else:
                 self._extract(source, commit, mirror, directory)
             modules = self._modules(source, commit, mirror) if source.submodules else ()
@@ -98,10 +103,15 @@ class Git(NamedTuple):
             raise GitError(f"{source}: submodules lie more than {_MAX_DEPTH} deep in each other")
         for path, module, head, name in modules:
             place = _inside(directory, path)
-            self._fill(module, head, place, keep_git_dir=keep_git_dir, depth=depth + 1)
-            if not keep_git_dir:
+            if git_dir is None:
+                self._fill(module, head, place, None, depth=depth + 1)
                 up = "../" * (path.count("/") + 1)
                 Path(place, ".git").write_text(f"gitdir: {up}.git/modules/{name}\n")
+            else:
+                self._fill(module, head, place, f"{git_dir}/modules/{name}", depth=depth + 1)
+                for key, value in (("active", "true"), ("url", module.remote)):
+                    way = Way(more={"GIT_DIR": git_dir})
+                    self.command.check(str(source), "config", f"submodule.{name}.{key}", value, way=way)
 
     def _extract(self, source: GitSource, commit: Commit, mirror: str, directory: str) -> None:
         more = {"GIT_DIR": mirror, "GIT_WORK_TREE": directory, "GIT_INDEX_FILE": f"{directory}.index"}
@@ -112,16 +122,26 @@ class Git(NamedTuple):
         finally:
             Path(f"{directory}.index").unlink(missing_ok=True)
 
-    def _clone(self, source: GitSource, commit: Commit, mirror: str, directory: str) -> None:
-        way = Way(cwd=directory, timeout=FETCH_S)
+    def _clone(self, source: GitSource, commit: Commit, mirror: str, directory: str, git_dir: str) -> None:
+        """A repository that says nothing of where and when it was made: no FETCH_HEAD, nothing in the reflog."""
+        Path(git_dir).parent.mkdir(parents=True, exist_ok=True)
+        kept, named = _kept(commit), commit.ref.startswith("refs/")
+        way = Way(cwd=directory, more={"GIT_DIR": git_dir, "GIT_WORK_TREE": directory}, timeout=FETCH_S)
         for words in (
-            ("init", "--quiet", "--template=", "."),
+            ("init", "--quiet", "--template=", *_format(commit)),
             ("config", "remote.origin.url", source.remote),
-            ("fetch", "--quiet", "--no-tags", "--depth=1", mirror, _kept(commit)),
-            ("checkout", "--quiet", "--detach", commit.id),
-        ):
+            ("config", "remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*"),
             # The only place where a file is an address: that of the store's own repository.
+            ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--update-head-ok", "--depth=1", mirror)
+            + ((f"{kept}:{commit.ref}",) if named else (kept,)),
+            ("checkout", "--quiet", "--detach", commit.id),
+            ("reflog", "expire", "--all", "--expire=now"),
+        ):
             self.command.check(str(source), *words, way=way._replace(protocols="file" if "fetch" in words else ""))
+        if git_dir != f"{directory}/.git":
+            Path(directory, ".git").write_text(f"gitdir: {posixpath.relpath(git_dir, directory)}\n")
+            place = posixpath.relpath(directory, git_dir)
+            self.command.check(str(source), "config", "core.worktree", place, way=way)
 
     def _modules(
         self, source: GitSource, commit: Commit, mirror: str
@@ -149,7 +169,7 @@ class Git(NamedTuple):
         return tuple(_module(source, path, head, settings) for path, head in sorted(links.items()))
 
     def _date(self, source: GitSource, commit: Commit, directory: str) -> None:
-        way = Way(more={"GIT_DIR": _place(self.root, source.remote)})
+        way = Way(more={"GIT_DIR": _place(self.root, source.remote, commit)})
         said = self.command.check(str(source), "show", "-s", "--format=%ct", commit.id, way=way)
         when = int(said.split()[0])
         for top, folders, files in os.walk(directory, topdown=False):
@@ -160,16 +180,16 @@ class Git(NamedTuple):
     # -- the repository in the store
 
     @contextmanager
-    def _mirror(self, remote: str) -> Iterator[tuple[str, int]]:
+    def _mirror(self, remote: str, commit: Commit) -> Iterator[tuple[str, int]]:
         """The store's repository for an address, and the descriptor that keeps others from it."""
-        path = _place(self.root, remote)
+        path = _place(self.root, remote, commit)
         Path(path).parent.mkdir(mode=0o700, exist_ok=True)
         lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not Path(path, "HEAD").exists():
                 shutil.rmtree(path, ignore_errors=True)
-                self.command.check(remote, "init", "--quiet", "--bare", "--template=", path)
+                self.command.check(remote, "init", "--quiet", "--bare", "--template=", *_format(commit), path)
             os.utime(path)
             yield path, lock
         finally:
@@ -183,7 +203,7 @@ class Git(NamedTuple):
             raise GitError(f"{source}: commit {commit.id} is not in the store, and there is no network")
         _remove_locks(mirror)
         auth = self.command.credentials(source)
-        ways = [("--depth=1", f"+{commit.id}:{_kept(commit)}")]
+        ways = [("--depth=1", f"+{commit.tag or commit.id}:{_kept(commit)}")]
         if commit.ref:
             ways.append(("--depth=1", f"+{commit.ref}:{_kept(commit)}"))
         ways.append(("--update-shallow", "+refs/*:refs/all/*"))
@@ -203,14 +223,14 @@ class Git(NamedTuple):
 
     def _has(self, commit: Commit, mirror: str) -> bool:
         ran = self.command.run("rev-parse", "--verify", "--quiet", _kept(commit), way=Way(more={"GIT_DIR": mirror}))
-        return ran.code == 0 and ran.out.decode().strip() == commit.id
+        return ran.code == 0 and ran.out.decode().strip() == (commit.tag or commit.id)
 
     def _keep(self, commit: Commit, mirror: str) -> bool:
         """Whether the commit has come; then it gets a name, which says that all of it is there."""
-        way = Way(more={"GIT_DIR": mirror})
-        if self.command.run("cat-file", "-e", f"{commit.id}^{{commit}}", way=way).code:
+        way, wanted = Way(more={"GIT_DIR": mirror}), commit.tag or commit.id
+        if self.command.run("cat-file", "-e", f"{wanted}^{{commit}}", way=way).code:
             return False
-        return self.command.run("update-ref", _kept(commit), commit.id, way=way).code == 0
+        return self.command.run("update-ref", _kept(commit), wanted, way=way).code == 0
 
 
 def _candidates(ref: str) -> tuple[str, ...]:
@@ -230,12 +250,26 @@ def _check_sum(source: GitSource, commit: str, tag: str) -> None:
         )
 
 
+def _default_branch(said: bytes) -> str:
+    """Out of the answer of ``ls-remote --symref``; "" when the server does not tell."""
+    for line in said.decode(errors="replace").splitlines():
+        if line.startswith("ref: refs/heads/") and line.endswith("\tHEAD"):
+            return line.removeprefix("ref: ").removesuffix("\tHEAD")
+    return ""
+
+
 def _kept(commit: Commit) -> str:
-    return f"refs/pybuild/{commit.id}"
+    return f"refs/pybuild/{commit.tag or commit.id}"
 
 
-def _place(root: str, remote: str) -> str:
-    return str(Path(root, FOLDER, hashlib.sha256(remote.encode(errors="surrogateescape")).hexdigest()[:32]))
+def _format(commit: Commit) -> tuple[str, ...]:
+    """How repositories name what is in them is settled when they are made."""
+    return ("--object-format=sha256",) if len(commit.id) == 64 else ()
+
+
+def _place(root: str, remote: str, commit: Commit) -> str:
+    name = hashlib.sha256(remote.encode(errors="surrogateescape")).hexdigest()[:32]
+    return str(Path(root, FOLDER, f"{name}-sha256" if _format(commit) else name))
 
 
 def _remove_locks(mirror: str) -> None:

@@ -18,7 +18,9 @@ _BAD_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|\Z)|\.
 """git-check-ref-format(1), and no name that git could take for an option."""
 _HOST = re.compile(r"[A-Za-z0-9.:\[\]_%-]+\Z")
 _SCHEMES = ("http", "https", "git", "ssh")
-_TRUE, _FALSE = frozenset({"1", "t", "true"}), frozenset({"0", "f", "false"})
+_TRUE = frozenset({"1", "t", "T", "true", "True", "TRUE"})
+_FALSE = frozenset({"0", "f", "F", "false", "False", "FALSE"})
+_SWITCHES = frozenset({"keep-git-dir", "submodules", "fetch-by-commit"})
 SHORTHAND = "github.com/"
 
 
@@ -212,8 +214,13 @@ def _with_query(source: GitSource, pairs: Sequence[tuple[str, str]]) -> GitSourc
     query = _Query(source)
     for key, value in pairs:
         query.take(key, value)
+    for key, value in pairs:
+        if not value and key not in _SWITCHES:
+            raise BadGitUrl(f"{key} has no value")
+    if len(pairs) > len(dict(pairs)):
+        raise BadGitUrl("a part of the address is given twice")
     found = query.source
-    if query.ref and found.ref not in {"", query.ref, query.ref.removeprefix("refs/heads/")}:
+    if query.ref and found.ref not in {"", query.ref}:
         raise BadGitUrl(f"two refs are asked for: {query.ref} and {found.ref}")
     found = found._replace(ref=query.ref or found.ref)
     if query.by_commit:
@@ -225,8 +232,8 @@ def _with_query(source: GitSource, pairs: Sequence[tuple[str, str]]) -> GitSourc
 
 def _truth(key: str, value: str) -> bool:
     """A key without a value is true, as in BuildKit."""
-    if value.lower() in _TRUE or value == "":
+    if value in _TRUE or value == "":
         return True
-    if value.lower() in _FALSE:
+    if value in _FALSE:
         return False
     raise BadGitUrl(f"{key}={value} is neither true nor false")

@@ -56,10 +56,12 @@ class GitTree(NamedTuple):
     """"" until it is known."""
     ref: str = ""
     """What the server calls it."""
+    tag: str = ""
+    """The annotated tag it was found by."""
 
     @property
     def identity(self) -> tuple[str | bool | None, ...]:
-        origin = (self.remote, self.ref) if self.keep_git_dir else ("", "")
+        origin = (self.remote, self.ref, self.tag) if self.keep_git_dir else ("", "", "")
         return ("git", self.commit, self.subdir, self.submodules, self.keep_git_dir, *origin)
 
 

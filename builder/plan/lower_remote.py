@@ -41,6 +41,9 @@ def sources(instruction: Copy | Add, words: Sequence[str], checksum: str) -> tup
             if not _COMMIT.match(checksum):
                 hint = "for a repository it is the commit: hexadecimal digits alone"
                 raise PlanError(f"invalid checksum {checksum!r}", span=instruction.span, hint=hint)
+            if tree.checksum not in {"", checksum}:
+                message = f"two commits are asked for: {checksum} and {tree.checksum}"
+                raise PlanError(message, span=instruction.span, hint="leave out one of them")
             return (tree._replace(checksum=checksum),)
         case _:
             raise PlanError(
@@ -70,7 +73,10 @@ def _tree(instruction: Add, word: str) -> GitTree:
     found = parse_git_url(word)
     if found is None:
         raise PybuildError(f"{word} is no address of a repository", hint="write https://HOST/PATH.git#REF:SUBDIR")
-    keep = found.keep_git_dir if instruction.keep_git_dir is None else instruction.keep_git_dir
+    flag, keep = instruction.keep_git_dir, found.keep_git_dir
+    if None not in {flag, keep} and flag is not keep:
+        raise PybuildError("the flag and the address disagree about keep-git-dir", hint="leave out one of them")
+    keep = flag if keep is None else keep
     return GitTree(word, found.remote, found.subdir, found.submodules, bool(keep), found.checksum)
 
 

@@ -58,7 +58,7 @@ def _resolved(source: RemoteSource, node: Node, remote: "Remote") -> RemoteSourc
         assert asked is not None
         with remote.telling(source.remote):
             commit = remote.git().resolve(asked._replace(checksum=source.checksum))
-        return source._replace(commit=commit.id, ref=commit.ref)
+        return source._replace(commit=commit.id, ref=commit.ref, tag=commit.tag)
     except PybuildError as error:
         raise PlanError(error.message, span=node.span, hint=error.hint, code=error.code) from error
 

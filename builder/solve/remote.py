@@ -65,7 +65,7 @@ def _tree(root: Root, tree: GitTree, remote: "Remote") -> Root:
     assert source is not None
     directory = remote.git().check_out(
         source._replace(commit_times=False),
-        Commit(tree.commit, tree.ref),
+        Commit(tree.commit, tree.ref, tree.tag),
         remote.store.temporary("git"),
         keep_git_dir=tree.keep_git_dir,
     )

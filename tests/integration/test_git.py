@@ -20,10 +20,10 @@ pytestmark = pytest.mark.needs_tool("git")
 class Place:
     """A server with a repository, and a store to fetch into."""
 
-    def __init__(self, server: Web, top: Path) -> None:
+    def __init__(self, server: Web, top: Path, *init: str) -> None:
         self.web = server
         self.web.repositories = top / "served"
-        self.repository = Repository(top / "served", "r.git")
+        self.repository = Repository(top / "served", "r.git", *init)
         self.first = self.repository.commit({"f": "one", "d/g": "two", "d/x.sh": "#!", "l": "->d/g", "out": "->/etc"})
         self.top = top
         self.secrets: dict[str, bytes] = {}
@@ -56,7 +56,7 @@ def names(top: Path) -> list[str]:
 
 
 def test_the_default_branch(place: Place) -> None:
-    assert place.git.resolve(place.source()) == Commit(place.first, "HEAD")
+    assert place.git.resolve(place.source()) == Commit(place.first, "refs/heads/main")
     found = place.files()
     assert names(found) == ["d/g", "d/x.sh", "f", "l", "out"]
     assert (found / "l").readlink() == Path("d/g")
@@ -138,8 +138,42 @@ def test_the_git_directory(place: Place) -> None:
     found = place.files(keep_git_dir=True)
     assert (found / ".git/HEAD").read_text().strip() == place.first
     assert place.web.url("/git/r.git") in (found / ".git/config").read_text()
+    assert (found / ".git/refs/heads/main").read_text().strip() == place.first
     assert not (found / ".git/hooks").exists()
+    assert place.top.as_posix().encode() not in b"".join(
+        path.read_bytes() for path in found.rglob("*") if path.is_file()
+    )
+    assert (found / ".git/logs/HEAD").read_bytes() == b""
     assert not (place.files("#main:d", keep_git_dir=True) / ".git").exists()
+
+
+def test_the_git_directory_has_the_ref_that_was_asked_for(place: Place) -> None:
+    place.repository.git("tag", "-a", "-m", "m", "heavy")
+    place.repository.git("tag", "light")
+    tag = place.repository.git("rev-parse", "heavy")
+    place.repository.publish()
+    place.files("#heavy")
+    for tail, refs in (
+        ("#heavy", {"tags/heavy": tag}),
+        ("?tag=light", {"tags/light": place.first}),
+        (f"#{place.first}", {}),
+    ):
+        top = place.files(tail, keep_git_dir=True) / ".git/refs"
+        assert {
+            str(path.relative_to(top)): path.read_text().strip() for path in top.rglob("*") if path.is_file()
+        } == refs
+
+
+def test_a_repository_of_sha256(tmp_path: Path) -> None:
+    with web() as server:
+        place = Place(server, tmp_path, "--object-format=sha256")
+        (tmp_path / "store").mkdir()
+        assert len(place.first) == 64
+        for tail in ("", f"#{place.first}"):
+            for keeps in (False, True):
+                found = place.files(tail, keep_git_dir=keeps)
+                assert (found / "f").read_text() == "one"
+                assert (found / ".git/HEAD").exists() == keeps
 
 
 def submodule(place: Place, url: str) -> None:
@@ -156,7 +190,12 @@ def test_submodules(place: Place, url: str) -> None:
     found = place.files()
     assert (found / "deep/s/in").read_text() == "sub"
     assert (found / "deep/s/.git").read_text() == "gitdir: ../../.git/modules/deep/s\n"
-    assert (place.files(keep_git_dir=True) / "deep/s/.git/HEAD").exists()
+    kept = place.files(keep_git_dir=True)
+    assert (kept / "deep/s/.git").read_text() == "gitdir: ../../.git/modules/deep/s\n"
+    settings = (kept / ".git/modules/deep/s/config").read_text()
+    assert "worktree = ../../../../deep/s\n" in settings
+    assert place.top.as_posix() not in settings
+    assert '[submodule "deep/s"]\n\tactive = true\n' in (kept / ".git/config").read_text()
     assert names(place.files("?submodules=false")) == [".gitmodules", "d/g", "d/x.sh", "f", "l", "out"]
 
 

@@ -143,11 +143,11 @@ def _backend(top: Path, handler: BaseHTTPRequestHandler, body: bytes) -> Page:
 class Repository:
     """A repository of the test's; ``name`` ends in ``.git``."""
 
-    def __init__(self, top: Path, name: str) -> None:
+    def __init__(self, top: Path, name: str, *init: str) -> None:
         self.path = top / name
         self.work = top / f"{name}.work"
         self.work.mkdir(parents=True)
-        self.git("init", "-q", "-b", "main", ".")
+        self.git("init", "-q", "-b", "main", *init, ".")
 
     def git(self, *words: str) -> str:
         environ = {
