@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from builder.dockerfile.ignore import parse_ignores
 from builder.errors import Cancelled, PlanError
@@ -33,6 +33,7 @@ from builder.textfile import read_text
 from layers.errors import GivenUp, PybuildError
 from layers.image import Descriptor, encode
 from layers.store import Store
+from layers.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from builder.fetch.remote import Remote

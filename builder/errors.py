@@ -9,9 +9,8 @@ PybuildError (layers.errors)
     └── Cancelled     the user or another step's failure stopped it
 """
 
-from typing import NamedTuple
-
 from layers.errors import PybuildError
+from layers.tuples import NamedTuple
 
 
 class Span(NamedTuple):

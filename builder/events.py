@@ -5,7 +5,8 @@
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+
+from layers.tuples import NamedTuple
 
 
 class StepInfo(NamedTuple):

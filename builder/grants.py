@@ -1,6 +1,6 @@
 """What a build may hand to its steps: secrets, ssh agents, rights beyond the usual ones, and the network. Pure."""
 
-from typing import NamedTuple
+from layers.tuples import NamedTuple
 
 NETWORK_HOST = "network.host"
 SECURITY_INSECURE = "security.insecure"

@@ -1,6 +1,6 @@
 """What the command line says of every RUN of a build: names of hosts, limits, shared memory. Pure."""
 
-from typing import NamedTuple
+from layers.tuples import NamedTuple
 
 SHM_SIZE = 64 << 20
 """Bytes of /dev/shm unless ``--shm-size`` says otherwise (reference part L)."""

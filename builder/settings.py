@@ -5,12 +5,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 from builder.grants import NO_GRANTS, Grants
 from builder.runflags import NO_RUN_FLAGS, RunFlags
 from layers.errors import PybuildError
 from layers.image import Platform, host_platform
+from layers.tuples import NamedTuple
 from registry.proxies import DOCKER_HOST, from_docker_config, from_environment
 from registry.reference import Reference
 

@@ -1,12 +1,12 @@
 """What the store knows of builds: finished steps by key, and images by id and name."""
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from layers.digest import CacheKey, Digest, LayerId, Rootfs
 from layers.errors import StoreError
 from layers.records import batches, clamp_text, parse_rootfs, rootfs_text
 from layers.schema import Database
+from layers.tuples import NamedTuple
 
 
 class StepRecord(NamedTuple):

@@ -22,10 +22,10 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 from layers.leases import remove_tree
 from layers.storecontext import StoreContext
+from layers.tuples import NamedTuple
 
 FOLDER = "caches"
 POLL_SECONDS = 0.05

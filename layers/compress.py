@@ -8,11 +8,12 @@ ended by a sync flush, so that pieces can be made side by side; a piece that doe
 
 import struct
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from layers.errors import PybuildError
 from layers.inflate import Codec, Reader, feed_stdlib, feed_zlib, feed_zstd, inflate
 from layers.threads import Data, OrderedMap, processors
+from layers.tuples import NamedTuple
 
 PIECE = 1 << 20
 _WINDOW = 32 << 10

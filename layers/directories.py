@@ -1,11 +1,11 @@
 """What is remembered of directories: whoever finds one unchanged need not ask for each file in it."""
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from layers.filedigests import signed
 from layers.records import BATCH
 from layers.schema import Database
+from layers.tuples import NamedTuple
 
 
 class DirectoryKey(NamedTuple):

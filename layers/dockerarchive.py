@@ -7,12 +7,12 @@ what Docker wrote before version 25, whose layers are plain tar files in directo
 import json
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from layers.digest import BlobDigest, Digest
 from layers.errors import InvalidImage
 from layers.gojson import Reader, dumps
 from layers.ocilayout import BlobSource, OutputImage, Write, blob_path, write_archive
+from layers.tuples import NamedTuple
 
 MANIFEST_FILE = "manifest.json"
 _CONFIG = re.compile(r"(?:blobs/sha256/)?([0-9a-f]{64})(?:\.json)?\Z")

@@ -5,12 +5,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import NamedTuple
 
 from layers.blobs import Progress
 from layers.digest import BlobDigest
 from layers.errors import StoreError
 from layers.pullrecords import Origin
+from layers.tuples import NamedTuple
 
 CONNECTIONS = 4
 """Downloads at once: as many as BuildKit and Docker have to one registry."""

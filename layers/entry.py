@@ -13,7 +13,8 @@ Foreign archives may break the order rule; readers of archives pass on what they
 
 import enum
 from collections.abc import Callable
-from typing import NamedTuple
+
+from layers.tuples import NamedTuple
 
 
 class Kind(enum.Enum):

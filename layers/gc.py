@@ -7,7 +7,6 @@ import fcntl
 import os
 import re
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from layers.buildrecords import ImageTable, StepTable
 from layers.digest import LayerId, Rootfs
@@ -15,6 +14,7 @@ from layers.errors import IntegrityError, NotInStore
 from layers.keptindexes import keep, keepable, outdated
 from layers.leases import held, remove_tree
 from layers.storecontext import StoreContext
+from layers.tuples import NamedTuple
 from layers.webfiles import WebFileTable
 
 RECENT_SECONDS = 7 * 24 * 3600

@@ -4,7 +4,9 @@ Ids of an image are ids inside the namespace, so nothing is ever translated here
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple, Self
+from typing import Self
+
+from layers.tuples import NamedTuple
 
 Row = tuple[int, int, int]
 """First id inside, first id outside, how many: a line of /proc/self/uid_map."""

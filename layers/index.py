@@ -13,10 +13,10 @@ import sys
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from layers.entry import BytesSource, Entry, Kind
 from layers.errors import IntegrityError, UnsafeArchive
+from layers.tuples import NamedTuple
 
 MAGIC = b"pbindex1"
 KEPT = frozenset({b"etc/passwd", b"etc/group"})

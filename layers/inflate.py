@@ -1,9 +1,10 @@
 """Decompression of streams made of several members, in bounded memory, whatever the library. See ``compress``."""
 
 from collections.abc import Callable, Generator, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from layers.errors import IntegrityError
+from layers.tuples import NamedTuple
 
 _OUTPUT = 1 << 20
 """Bytes asked of a library at once."""

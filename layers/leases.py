@@ -16,9 +16,9 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
 from layers.digest import BlobDigest, Digest, LayerId
+from layers.tuples import NamedTuple
 
 LINGER_SECONDS = 0.2
 """How long a lock may outlive its process: a child that was just forked to execute a program holds it until then."""

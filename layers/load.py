@@ -7,7 +7,6 @@ come without a digest. What an image lacks is found before its first blob is sto
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 from layers import media
 from layers.compress import detect, open_reader
@@ -20,6 +19,7 @@ from layers.manifest import Index, Manifest, parse, parse_index
 from layers.names import full_name
 from layers.ocilayout import IMAGE_NAME, INDEX_FILE, REF_NAME, blob_path
 from layers.store import Store
+from layers.tuples import NamedTuple
 
 _REFERENCE_TYPE = "vnd.docker.reference.type"
 """Annotation of manifests that are not images but attestations of one (BuildKit)."""

@@ -5,13 +5,14 @@ Their digest is that of ``raw``, the bytes they were read from or written as; th
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from layers import media
 from layers.digest import BlobDigest, Digest
 from layers.errors import InvalidImage
 from layers.gojson import Reader, dumps, loads
 from layers.image import Descriptor, Platform
+from layers.tuples import NamedTuple
 
 
 class Manifest(NamedTuple):

@@ -5,7 +5,7 @@ import errno
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from layers import atomic
 from layers.blobs import CHUNK, BlobReader
@@ -16,6 +16,7 @@ from layers.gojson import dumps
 from layers.image import Descriptor, Platform
 from layers.manifest import Manifest, encode_index, parse_index
 from layers.tarwrite import write_tar
+from layers.tuples import NamedTuple
 
 IMAGE_NAME = "io.containerd.image.name"
 REF_NAME = "org.opencontainers.image.ref.name"

@@ -2,10 +2,10 @@
 images are, and who has which blob."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from layers.digest import BlobDigest, DiffId, Digest
 from layers.schema import Database
+from layers.tuples import NamedTuple
 
 
 class PullRecord(NamedTuple):

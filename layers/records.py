@@ -4,10 +4,11 @@ One typed method per query. Methods join the transaction their thread is in (``D
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from layers.digest import BlobDigest, DiffId, Digest, LayerId, Rootfs
 from layers.schema import Database
+from layers.tuples import NamedTuple
 
 T = TypeVar("T")
 

@@ -4,7 +4,6 @@ import os
 import threading
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
 from layers.blobs import Blobs
 from layers.digest import LayerId
@@ -15,6 +14,7 @@ from layers.leases import Gate, Lease
 from layers.records import LayerRecord, LayerRecords, Packing
 from layers.schema import Database
 from layers.supply import Supply
+from layers.tuples import NamedTuple
 
 
 class KeyedLocks:

@@ -6,10 +6,10 @@ A block is read for its own fields (``parse``); ``Before`` collects what extende
 import functools
 import re
 import struct
-from typing import NamedTuple
 
 from layers.errors import UnsafeArchive
 from layers.tarheader import XATTR_PREFIX, checksum, number, pax_records, signed_checksum
+from layers.tuples import NamedTuple
 
 HEADER_ONLY = frozenset({b"1", b"2", b"3", b"4", b"5", b"6"})
 """Links, devices, directories and FIFOs have no content, whatever their size says."""

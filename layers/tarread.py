@@ -6,7 +6,6 @@ record wins over the header's, the checksum may be signed, two zero blocks or th
 """
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 from layers import tarmeta, tarsparse
 from layers.content import CHUNK, show
@@ -14,6 +13,7 @@ from layers.entry import OPAQUE_NAME, WHITEOUT_PREFIX, Entry, Kind, StreamSource
 from layers.errors import IntegrityError, UnsafeArchive
 from layers.tarheader import BLOCK, padding
 from layers.tarmeta import Member
+from layers.tuples import NamedTuple
 
 _AUFS_PREFIX = b".wh..wh."
 """Names aufs kept its own data under; Docker's layers of 2013 have them (containerd skips them too)."""

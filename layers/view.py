@@ -5,12 +5,13 @@ followed by the kernel.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from layers.entry import Entry, Kind
 from layers.errors import StoreError
 from layers.index import Found
 from layers.tree import resolve
+from layers.tuples import NamedTuple
 
 ROOT = Entry(b"", Kind.DIRECTORY, 0o755)
 

@@ -1,10 +1,10 @@
 """What the store knows of files fetched over HTTP: which blob an address gave, and how to ask whether it changed."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 from layers.digest import BlobDigest, Digest
 from layers.schema import Database
+from layers.tuples import NamedTuple
 
 
 class WebFile(NamedTuple):

@@ -8,9 +8,10 @@ import base64
 import json
 import re
 from collections.abc import Generator, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from layers.tuples import NamedTuple
 from registry.errors import (
     Action,
     BadAnswer,

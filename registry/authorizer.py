@@ -5,8 +5,8 @@ A credential is asked for again after CREDENTIAL_LIFE_S, when it is refused, and
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
+from layers.tuples import NamedTuple
 from registry.auth import (
     Challenge,
     Credential,

@@ -9,9 +9,9 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
-from typing import NamedTuple
 from urllib.parse import urljoin, urlsplit
 
+from layers.tuples import NamedTuple
 from registry.auth import Credential, TokenAnswer, TokenRequest, trusted_realm
 from registry.authorizer import Authorizer
 from registry.endpoints import HostSettings, combined

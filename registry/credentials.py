@@ -12,10 +12,11 @@ import re
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from layers.atomic import hidden
 from layers.names import DEFAULT_HOST
+from layers.tuples import NamedTuple
 from registry.auth import Credential
 from registry.configfiles import docker_path, home, parse_document, read_document
 from registry.endpoints import HUB

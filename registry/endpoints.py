@@ -4,9 +4,10 @@ Rules of buildkitd.toml's ``[registry."host"]`` for ``config.toml``, and of cont
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from layers.names import DEFAULT_HOST
+from layers.tuples import NamedTuple
 from registry.errors import SettingsError
 
 HUB = "registry-1.docker.io"

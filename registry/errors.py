@@ -20,9 +20,10 @@ Bodies of errors: distribution-spec, "Error Codes". Texts that come from a regis
 
 import json
 import re
-from typing import Any, NamedTuple
+from typing import Any
 
 from layers.errors import PybuildError
+from layers.tuples import NamedTuple
 
 _MAX_TEXT = 300
 _USERINFO = re.compile(r"(?<=://)[^/@?#]*@")

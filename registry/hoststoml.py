@@ -5,9 +5,10 @@ host is capable of, tags need both ``pull`` and ``resolve``, digests ``pull`` al
 """
 
 import re
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
 
+from layers.tuples import NamedTuple
 from registry.endpoints import HostSettings, Table
 
 DEFAULT = "_default"

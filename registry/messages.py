@@ -1,9 +1,10 @@
 """HTTP requests and answers as values, and what an exchange is: no library in sight. Pure."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple, Protocol
+from typing import Protocol
 from urllib.parse import urlsplit
 
+from layers.tuples import NamedTuple
 from registry.endpoints import HostSettings
 from registry.errors import redact
 

@@ -6,7 +6,9 @@ proxied, and NO_PROXY lists hosts, domains, addresses, networks and ports.
 
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
+
+from layers.tuples import NamedTuple
 
 DOCKER_HOST = "unix:///var/run/docker.sock"
 _LOOPBACK = re.compile(r"localhost\Z|127(\.\d{1,3}){3}\Z|::1\Z|.*\.localhost\Z")

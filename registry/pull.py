@@ -6,7 +6,7 @@ Nothing is believed before its digest and size are verified, and nothing is stor
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from layers import media
 from layers.blobs import Blobs, Progress
@@ -16,6 +16,7 @@ from layers.gojson import MAX_DOCUMENT
 from layers.image import Descriptor, ImageConfig, Platform
 from layers.manifest import Index, Manifest, parse
 from layers.partial import Partial
+from layers.tuples import NamedTuple
 from registry.errors import RegistryError, Stopped, UnknownName
 from registry.parallel import run_all
 from registry.reference import Reference

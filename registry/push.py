@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from layers.blobs import Progress
 from layers.digest import BlobDigest, Digest
 from layers.image import Descriptor
+from layers.tuples import NamedTuple
 from registry.client import Pace
 from registry.errors import RegistryError, Stopped
 from registry.parallel import run_all

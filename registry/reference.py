@@ -4,11 +4,12 @@ Errors are worded as those of the distribution project's reference package, whic
 """
 
 import re
-from typing import NamedTuple, Self
+from typing import Self
 
 from layers.digest import Digest
 from layers.errors import PybuildError
 from layers.names import DEFAULT_HOST, DEFAULT_TAG, GRAMMAR, OFFICIAL, split_host
+from layers.tuples import NamedTuple
 
 _MAX_REPOSITORY = 255
 

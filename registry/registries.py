@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple
 
+from layers.tuples import NamedTuple
 from registry.endpoints import Endpoint, HostSettings, Mirror, Rule, combined, network_host
 from registry.errors import SettingsError
 from registry.hoststoml import DEFAULT, Namespace, TomlHost

@@ -5,7 +5,6 @@ Source: OCI distribution-spec, "Endpoints"; media types are listed in the order 
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
 from urllib.parse import quote, urlencode, urljoin, urlsplit, urlunsplit
 
 from layers import media
@@ -13,6 +12,7 @@ from layers.digest import BlobDigest, Digest
 from layers.errors import IntegrityError
 from layers.image import Descriptor
 from layers.manifest import Index, parse_index
+from layers.tuples import NamedTuple
 from registry.auth import repository_scope
 from registry.client import Client, Want
 from registry.errors import Action, BadAnswer, RegistryError, UnknownName, Where, printable

@@ -8,8 +8,9 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+from layers.tuples import NamedTuple
 from registry.endpoints import HostSettings, Rule, combined, parse_config, parse_registries_conf
 from registry.errors import SettingsError
 from registry.hoststoml import Namespace, parse_hosts_toml

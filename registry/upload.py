@@ -3,12 +3,13 @@
 import functools
 import threading
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from layers.blobs import Progress
 from layers.digest import BlobDigest
 from layers.errors import IntegrityError
 from layers.image import Descriptor
+from layers.tuples import NamedTuple
 from registry.client import Pace
 from registry.errors import BadAnswer, RegistryError, Stopped, UnknownName
 from registry.repository import Repository, Upload

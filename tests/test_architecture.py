@@ -19,7 +19,7 @@ PACKAGES = ("builder", "registry", "layers")
 RANKS: tuple[tuple[str, ...], ...] = (
     (
         *("layers.errors", "layers.digest", "layers.media", "layers.entry", "layers.tree"),
-        *("layers.gojson", "layers.gotime", "layers.names"),
+        *("layers.gojson", "layers.gotime", "layers.names", "layers.tuples"),
     ),
     (
         "layers.image",
@@ -83,6 +83,7 @@ PURE = (
     "layers.gotime",
     "layers.idmap",
     "layers.names",
+    "layers.tuples",
     "layers.image",
     "layers.manifest",
     "registry.auth",

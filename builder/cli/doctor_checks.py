@@ -6,7 +6,8 @@ A *problem* keeps builds from running; a *warning* costs something, or concerns 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+
+from layers.tuples import NamedTuple
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
 

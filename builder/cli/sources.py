@@ -5,11 +5,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Event
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Self
 
 from builder.grants import NO_GRANTS, Grants
 from builder.settings import BuildFiles, BuildRequest, FlagError, IgnoreFile, absolute
 from builder.textfile import MAX_TEXT, read_text
+from layers.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from builder.fetch.remote import Remote

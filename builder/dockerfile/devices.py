@@ -1,9 +1,9 @@
 """The value of ``RUN --device``: a name of the Container Device Interface, and whether it must be there. Pure."""
 
 import re
-from typing import NamedTuple
 
 from builder.dockerfile.mounts import MountError, fields, parse_switch
+from layers.tuples import NamedTuple
 
 _NAME = re.compile(
     r"[A-Za-z][A-Za-z0-9_.-]*/[A-Za-z][A-Za-z0-9_-]*(?:=(?:\*|[A-Za-z0-9][A-Za-z0-9_.:-]*))?\Z", re.ASCII

@@ -1,9 +1,8 @@
 """Parser directives: ``# syntax=``, ``# escape=``, ``# check=`` in the head of a Dockerfile. Pure."""
 
-from typing import NamedTuple
-
 from builder.dockerfile.blanks import SPACE
 from builder.errors import ParseError, Span, Unsupported
+from layers.tuples import NamedTuple
 
 _ASCII_SPACE = "\t\n\f\r "
 _TRUE_FALSE = frozenset(("1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False"))

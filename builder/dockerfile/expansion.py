@@ -1,10 +1,10 @@
 """The engine below ``words``: one pass over a text, by recursive descent. Pure."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 from builder.dockerfile import globs
 from builder.dockerfile.blanks import SPACE
+from layers.tuples import NamedTuple
 
 Lookup = Callable[[str], str | None]
 

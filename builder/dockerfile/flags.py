@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 from enum import Enum
-from typing import NamedTuple
 
 from builder.dockerfile.blanks import BLANKS, SPACE
+from layers.tuples import NamedTuple
 
 
 class FlagWord(NamedTuple):

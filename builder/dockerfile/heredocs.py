@@ -1,12 +1,11 @@
 """Heredoc marks, ``[fd]<<[-]NAME``, on the joined line of an instruction. Pure."""
 
-from typing import NamedTuple
-
 from builder.dockerfile.blanks import split_keyword
 from builder.dockerfile.flags import split_flags
 from builder.dockerfile.jsonform import NotStringsError, json_words
 from builder.dockerfile.words import RAW, UNESCAPE, UNQUOTE, WordError, split_unset
 from builder.errors import ParseError, Span
+from layers.tuples import NamedTuple
 
 _INSTRUCTIONS = frozenset(("RUN", "COPY", "ADD"))
 _ASCII_SPACE = "\t\n\f\r "

@@ -7,11 +7,11 @@ Paths are relative to the context's root, slash-separated. The language of a pat
 import posixpath
 import re
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 from builder.dockerfile.blanks import SPACE
 from builder.dockerfile.ignore_patterns import Pattern, PatternError, clean, compile_pattern
 from builder.errors import ParseError, Span
+from layers.tuples import NamedTuple
 
 _MAX_LINE = 65_536
 

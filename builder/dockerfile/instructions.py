@@ -3,9 +3,8 @@
 ``text`` is the instruction in one line as it is shown to people (continuations joined, heredoc bodies left out).
 """
 
-from typing import NamedTuple
-
 from builder.errors import Span
+from layers.tuples import NamedTuple
 
 
 class Heredoc(NamedTuple):

@@ -8,7 +8,7 @@ its first line, comments in the place of everything else.
 
 import io
 from bisect import bisect_right
-from typing import Any, NamedTuple
+from typing import Any
 
 from dockerfile_parse import DockerfileParser
 
@@ -16,6 +16,7 @@ from builder.dockerfile.blanks import BLANKS, SPACE, first_word
 from builder.dockerfile.directives import Directive, DirectiveReader
 from builder.dockerfile.heredocs import HeredocMark, find_heredocs
 from builder.errors import ParseError, Span
+from layers.tuples import NamedTuple
 
 MAX_LINE = 65_535
 """Bytes in a physical line, without its newline; BuildKit's limit."""

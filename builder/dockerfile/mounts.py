@@ -6,10 +6,10 @@ written, so ``required`` and ``size`` have to come after the type they belong to
 
 import re
 from collections.abc import Callable
-from typing import NamedTuple
 
 from builder.dockerfile.flags import nearest
 from builder.units import parse_size
+from layers.tuples import NamedTuple
 
 TYPES = ("bind", "cache", "tmpfs", "secret", "ssh")
 SHARING = ("shared", "private", "locked")

@@ -1,12 +1,11 @@
 """One instruction on its way to its type: flags taken off, and the ways to cut its arguments. Pure."""
 
-from typing import NamedTuple
-
 from builder.dockerfile.blanks import BLANKS, SPACE
 from builder.dockerfile.flags import FlagError, Flags, FlagWord, parse_flags, split_flags
 from builder.dockerfile.jsonform import NotStringsError, json_words
 from builder.dockerfile.lines import LogicalLine
 from builder.errors import ParseError
+from layers.tuples import NamedTuple
 
 
 class Word(NamedTuple):

@@ -13,10 +13,10 @@ import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 from builder.fetch.gitcommand import FETCH_S, NETWORK, Command, GitError, Ran, Way, failure
 from builder.fetch.giturl import BadGitUrl, GitSource, is_commit, parse_git_url, resolve_relative
+from layers.tuples import NamedTuple
 
 FOLDER = "git"
 """Below the store's root."""

@@ -15,12 +15,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from threading import Event
-from typing import NamedTuple
 
 from builder.errors import Cancelled
 from builder.fetch.giturl import GitSource
 from builder.settings import FETCH_ENVIRONMENT
 from layers.errors import PybuildError
+from layers.tuples import NamedTuple
 
 MAX_OUTPUT = 64 << 20
 """Bytes of what one command may say; a server decides how many refs it has."""

@@ -6,10 +6,10 @@ What is an address of a repository, and what the parts mean: BuildKit's util/git
 import posixpath
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from layers.errors import PybuildError
+from layers.tuples import NamedTuple
 
 _SCP = re.compile(r"([a-zA-Z0-9_-]+)@([a-zA-Z0-9.-]+):(?!//)(.*)", re.ASCII | re.DOTALL)
 _COMMIT = re.compile(r"[0-9a-f]{40}\Z|[0-9a-f]{64}\Z")

@@ -9,11 +9,12 @@ import posixpath
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from threading import Event
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from layers.digest import BlobDigest, Digest
 from layers.errors import IntegrityError, PybuildError
+from layers.tuples import NamedTuple
 from layers.webfiles import WebFile
 
 if TYPE_CHECKING:

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from builder.fetch.giturl import GitSource, parse_git_url
+from layers.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from builder.fetch.git import Git

@@ -5,7 +5,7 @@ import queue
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Self
 
 from builder.errors import Cancelled
 from builder.events import Emit, Phase
@@ -18,6 +18,7 @@ from layers.digest import LayerId, Rootfs
 from layers.errors import PybuildError
 from layers.image import Descriptor
 from layers.store import Store, StoredImage
+from layers.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from layers.compress import Compression

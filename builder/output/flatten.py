@@ -7,7 +7,6 @@ SOURCE_DATE_EPOCH every file has that time, as with BuildKit.
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from builder.output.target import Finished, Progress, check_directory, check_file, opened
 from layers.compress import Compression
@@ -17,6 +16,7 @@ from layers.localdir import parent_of, write_files
 from layers.store import Store
 from layers.tarwrite import write_tar
 from layers.tree import Tree
+from layers.tuples import NamedTuple
 
 
 class Owner(NamedTuple):

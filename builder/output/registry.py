@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import NamedTuple
 
 from builder.errors import Cancelled
 from builder.output.archive import output_image
@@ -14,6 +13,7 @@ from layers.errors import PybuildError
 from layers.image import Descriptor
 from layers.ocilayout import OutputImage
 from layers.store import Store
+from layers.tuples import NamedTuple
 from registry.push import Document, Origins, Push, bytes_blob
 from registry.reference import Reference
 from registry.session import CONNECTIONS

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from builder.events import Emit, Transfer
 from builder.plan.fetching import told
@@ -15,6 +15,7 @@ from layers.digest import BlobDigest, Rootfs
 from layers.errors import PybuildError
 from layers.image import Descriptor
 from layers.store import Store
+from layers.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from layers.compress import Compression

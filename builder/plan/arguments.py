@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import NamedTuple
 
 from builder.dockerfile.instructions import Arg, Dockerfile
 from builder.dockerfile.parse import parse
@@ -11,6 +10,7 @@ from builder.errors import PlanError, Span, Unsupported
 from builder.plan.expand import Expander
 from builder.settings import EPOCH, BuildRequest, parse_bool
 from layers.image import Platform
+from layers.tuples import NamedTuple
 from registry.proxies import NAMES as PROXIES
 
 HOSTNAME = "BUILDKIT_SANDBOX_HOSTNAME"

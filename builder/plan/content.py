@@ -7,10 +7,11 @@ Rows are unambiguous: fields that may hold any byte come with their length, name
 import hashlib
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from layers.entry import Entry, Kind
 from layers.tree import Tree
+from layers.tuples import NamedTuple
 
 BATCH = 4096
 """Files whose digests are asked for at once; also bounds the entries held while digesting."""

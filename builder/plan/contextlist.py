@@ -6,12 +6,12 @@ What is ignored as a whole is named, and not looked into; of the rest only one d
 import os
 import stat
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from builder.dockerfile.ignore import Matcher, Rule
 from builder.plan.hashing import unreadable
 from builder.plan.listing import KINDS
 from layers.entry import Kind
+from layers.tuples import NamedTuple
 
 
 class Listed(NamedTuple):

@@ -6,11 +6,12 @@ its names; of one in which something did, only files whose stat changed are read
 
 import stat
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from builder.plan.listing import Listing, digest_at, key_of, pack_extras, unpack_extras, unpack_stats
 from layers.directories import Details, DirectoryKey, Known, Remembered
 from layers.filedigests import COARSE_TICK_NS, StatKey, settled
+from layers.tuples import NamedTuple
 
 _NO_DIGEST = bytes(32)
 

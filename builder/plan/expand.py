@@ -1,10 +1,10 @@
 """Words of an instruction, expanded with the values in force where it stands; errors get its place. Pure."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from builder.dockerfile.words import WordError, expand, expand_heredoc, expand_to_words
 from builder.errors import PlanError, Span
+from layers.tuples import NamedTuple
 
 _LONGEST = 80
 """Characters of a word shown in a message."""

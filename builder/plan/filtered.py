@@ -1,11 +1,11 @@
 """A tree of which only some is taken: what patterns of COPY's ``--parents`` name, without those of ``--exclude``."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from builder.dockerfile.ignore import Matcher
 from layers.entry import Entry, Kind
 from layers.tree import Tree
+from layers.tuples import NamedTuple
 
 
 class Only(NamedTuple):

@@ -5,13 +5,14 @@ the fields. ``describe`` is for people and never enters a key.
 """
 
 from collections.abc import Mapping
-from typing import ClassVar, NamedTuple, NewType, Protocol
+from typing import ClassVar, NewType, Protocol
 
 from builder.errors import Span
 from builder.plan.mounts import Device, RunMount
 from builder.runflags import SHM_SIZE
 from layers.digest import DiffId, LayerId, Rootfs
 from layers.image import History, ImageConfig, Platform
+from layers.tuples import NamedTuple
 
 NodeId = NewType("NodeId", int)
 

@@ -5,10 +5,10 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import NamedTuple
 
 from layers.errors import PybuildError, SourceChanged
 from layers.filedigests import StatKey, stat_key
+from layers.tuples import NamedTuple
 
 SMALL = 64 << 10
 """Files up to this size are read with one call; setting up a loop for each costs more than their bytes."""

@@ -5,7 +5,8 @@ copied (``g=u``) leaves set-id bits alone.
 """
 
 import re
-from typing import NamedTuple
+
+from layers.tuples import NamedTuple
 
 MAX_MODE = 0o7777
 _OCTAL = re.compile(r"[0-7]+\Z")

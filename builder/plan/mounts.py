@@ -5,7 +5,9 @@ the step's result: the content of what is mounted is in the key apart from them 
 and the bytes of a secret never are (reference 5.1).
 """
 
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
+
+from layers.tuples import NamedTuple
 
 
 class _BindMount(NamedTuple):

@@ -1,9 +1,8 @@
 """The nodes of a plan as they are made: equal operations on equal inputs are one node. Pure."""
 
-from typing import NamedTuple
-
 from builder.errors import Span
 from builder.plan.graph import ImageOp, LocalOp, Node, NodeId, Op, ScratchOp
+from layers.tuples import NamedTuple
 
 SOURCES = (ImageOp, LocalOp, ScratchOp)
 

@@ -6,13 +6,14 @@ The network is imported and connected when it is first needed: a build whose ima
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Self
 
 from builder.events import Emit, Phase, Transfer, Warned
 from layers.digest import BlobDigest, Digest, Rootfs
 from layers.errors import PybuildError
 from layers.image import ImageConfig, Platform
 from layers.pullrecords import Origin, PullRecord
+from layers.tuples import NamedTuple
 from registry.reference import Reference
 
 if TYPE_CHECKING:

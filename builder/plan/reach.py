@@ -6,7 +6,6 @@ with the bases found so far until it misses none.
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple
 
 from builder.dockerfile.instructions import Copy, Instruction, Onbuild, Run
 from builder.dockerfile.mounts import mount_from
@@ -15,6 +14,7 @@ from builder.errors import PlanError, Span
 from builder.plan.stages import ImageRef, Ref, StageRef, Survey, copy_source, mount_sources
 from layers.digest import Rootfs
 from layers.image import ImageConfig
+from layers.tuples import NamedTuple
 
 TRIGGER_ESCAPE = "\\"
 """A trigger is parsed on its own, without the directives of any file."""

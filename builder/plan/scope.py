@@ -1,7 +1,7 @@
 """What every instruction of one stage is lowered with. Pure."""
 
 from collections.abc import Callable
-from typing import NamedTuple, Self
+from typing import Self
 
 from builder.dockerfile.instructions import Instruction
 from builder.errors import Span
@@ -10,6 +10,7 @@ from builder.plan.graph import MergeOp, NodeId, Op
 from builder.plan.nodes import NodeTable, Shown
 from builder.plan.stage_state import StageState
 from builder.plan.stages import Ref, ScratchRef, Survey
+from layers.tuples import NamedTuple
 
 
 class Scope(NamedTuple):

@@ -8,7 +8,6 @@ import errno
 import hashlib
 import posixpath
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from builder.dockerfile.ignore import Matcher, parse_patterns
 from builder.dockerfile.ignore_patterns import PatternError
@@ -20,6 +19,7 @@ from builder.plan.graph import AddOp, CopyOp, GitTree, InlineFile, RemoteSource,
 from builder.plan.wildcards import BadPattern, Pattern, compile_part, has_wildcard
 from layers.entry import Entry, FileSource, Kind
 from layers.tree import Tree, resolve
+from layers.tuples import NamedTuple
 
 VERSION = b"pybuild-selection-2"
 

@@ -2,7 +2,6 @@
 
 import errno
 import hashlib
-from typing import NamedTuple
 
 from builder.errors import PlanError, Span
 from builder.plan.content import other_row
@@ -13,6 +12,7 @@ from builder.plan.select import Root, Selection
 from layers.digest import Rootfs
 from layers.entry import Entry, Kind
 from layers.tree import Tree, resolve
+from layers.tuples import NamedTuple
 
 VERSION = b"pybuild-mounts-1"
 

@@ -1,11 +1,12 @@
 """The value carried down a stage, from its FROM line to its last instruction. Pure."""
 
 from dataclasses import replace
-from typing import NamedTuple, Self
+from typing import Self
 
 from builder.plan.graph import NodeId
 from builder.plan.growing import Assignments, Growing, Variables
 from layers.image import History, ImageConfig, Platform
+from layers.tuples import NamedTuple
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """PATH of an image that sets none."""

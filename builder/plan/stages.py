@@ -1,7 +1,6 @@
 """Names in a Dockerfile and what they stand for: stages, images, contexts. Nothing is resolved beyond names. Pure."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from builder.dockerfile.instructions import Copy, Dockerfile, Run, Stage
 from builder.dockerfile.mounts import mount_from
@@ -13,6 +12,7 @@ from builder.runflags import NO_RUN_FLAGS, RunFlags
 from builder.settings import BuildRequest, NamedContext
 from layers.errors import PybuildError
 from layers.image import Platform
+from layers.tuples import NamedTuple
 from registry.reference import Reference
 
 SCRATCH = "scratch"

@@ -5,7 +5,8 @@ Characters are those of UTF-8; a byte that is not UTF-8 counts as one character.
 """
 
 import re
-from typing import NamedTuple
+
+from layers.tuples import NamedTuple
 
 _SPECIAL = "*?["
 

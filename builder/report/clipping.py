@@ -5,9 +5,9 @@ pybuild sets no limit unless asked. Errors show the end of a step's output all t
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from builder.events import Emit, Event, StepOutput
+from layers.tuples import NamedTuple
 
 SIZE_VARIABLE = "BUILDKIT_STEP_LOG_MAX_SIZE"
 SPEED_VARIABLE = "BUILDKIT_STEP_LOG_MAX_SPEED"

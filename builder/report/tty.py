@@ -7,10 +7,10 @@ to import and so is not before something has been moving for a while.
 
 import unicodedata
 from collections.abc import Callable
-from typing import NamedTuple
 
 from builder.events import Event, StepCached, StepFailed, StepFinished, Transfer, Warned
 from builder.report.timeline import State, Step, Timeline, clean, seconds_text
+from layers.tuples import NamedTuple
 
 _UP = "\x1b[{}A"
 _ERASE_LINE = "\x1b[K"

@@ -9,10 +9,11 @@ import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import Any
 
 from layers.errors import PybuildError
 from layers.idmap import Row
+from layers.tuples import NamedTuple
 
 Run = Callable[[Sequence[str], bytes, Mapping[str, str]], tuple[int, bytes]]
 """Runs a program: arguments, input and environment to exit status and output (registry.credentials.Runner)."""

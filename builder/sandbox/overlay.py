@@ -11,9 +11,8 @@ Options reach the kernel in one page, so lowers are short names relative to a di
 enters first (40 layers with digests for names are too many; moby/buildkit#4810).
 """
 
-from typing import NamedTuple
-
 from builder.sandbox.spec import OverlayRoot
+from layers.tuples import NamedTuple
 
 MAX_LOWERS = 500
 """OVL_MAX_STACK of fs/overlayfs: 501 lower directories are refused."""

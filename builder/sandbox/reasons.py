@@ -5,7 +5,9 @@ Sources: user_namespaces(7), sysctl documentation of the kernel (user.txt), Debi
 
 import errno
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from layers.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from builder.sandbox.spec import Identity

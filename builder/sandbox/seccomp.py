@@ -11,10 +11,10 @@ number their calls differently, and then finds the call by binary search among r
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import NamedTuple
 
 from builder.errors import Unsupported
 from builder.sandbox.syscalls import COLUMNS, TABLE
+from layers.tuples import NamedTuple
 
 KILL = 0x00000000
 ALLOW = 0x7FFF0000

@@ -1,7 +1,9 @@
 """What to run and in what surroundings, as data; how it is run is a Runner's business. Pure."""
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+from layers.tuples import NamedTuple
 
 DEFAULT_CAPABILITIES = (
     "CHOWN",

@@ -1,6 +1,6 @@
 """Subordinate ids: which ranges /etc/subuid and /etc/subgid give to a user (subuid(5)). Pure."""
 
-from typing import NamedTuple
+from layers.tuples import NamedTuple
 
 FIRST = 100000
 """Where ranges begin by convention (login.defs(5), SUB_UID_MIN)."""

@@ -13,13 +13,13 @@ Supplementary groups are kept: what could be read and written before still can.
 import errno
 import os
 import pwd
-from typing import NamedTuple
 
 from builder.errors import Unsupported
 from builder.sandbox import kernel, reasons, subids
 from builder.sandbox.capabilities import NUMBERS
 from builder.sandbox.outside import TOOLS, Maps, Outside, Run, write_map, write_once
 from layers.idmap import Row, parse
+from layers.tuples import NamedTuple
 
 
 class Entered(NamedTuple):

@@ -5,9 +5,9 @@ come only without an explicit group; the primary group is among the supplementar
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from builder.sandbox.spec import Identity
+from layers.tuples import NamedTuple
 
 MAX_ID = (1 << 32) - 2
 """The highest id: the kernel reads 2**32 - 1 as "no change"."""

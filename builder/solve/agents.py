@@ -11,10 +11,10 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from builder.grants import AgentSource
 from layers.errors import PybuildError
+from layers.tuples import NamedTuple
 
 ALLOWED = frozenset({11, 13})
 """SSH_AGENTC_REQUEST_IDENTITIES and SSH_AGENTC_SIGN_REQUEST."""

@@ -7,7 +7,7 @@ several sources pour into are merged name by name, so only one listing a level i
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from builder.plan.graph import AddOp, CopyOp, InlineFile
 from builder.plan.listing import carried_xattr
@@ -26,6 +26,7 @@ from builder.solve.placing import (
 )
 from layers.entry import BytesSource, Entry, FileSource, Kind
 from layers.tree import Tree
+from layers.tuples import NamedTuple
 
 Xattrs = tuple[tuple[bytes, bytes], ...]
 

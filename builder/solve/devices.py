@@ -7,12 +7,13 @@ import json
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from builder.errors import Span, StepFailed, Unsupported
 from builder.grants import DEVICE, Grants
 from builder.plan.mounts import Device
 from builder.sandbox.spec import HostMount
+from layers.tuples import NamedTuple
 
 FOLDERS = ("/etc/cdi", "/var/run/cdi")
 """A device of a later one hides that of the same name of an earlier one."""

@@ -1,7 +1,7 @@
 """What the store already knows of a plan, before anything runs: selections of the context, recipe keys, records."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from builder.plan.graph import AddOp, CopyOp, LocalOp, Node, NodeId, Plan, RunOp
 from builder.plan.keys import (
@@ -20,6 +20,7 @@ from builder.plan.select_mounts import MountSelection, choose, sources
 from layers.digest import CacheKey
 from layers.store import StepRecord
 from layers.tree import Tree
+from layers.tuples import NamedTuple
 
 
 class StepRecords(Protocol):

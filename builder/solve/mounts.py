@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, assert_never
+from typing import assert_never
 
 from builder.errors import Cancelled, Span, StepFailed
 from builder.grants import Grants
@@ -23,6 +23,7 @@ from layers.digest import Rootfs
 from layers.entry import Kind
 from layers.processids import current
 from layers.store import Store
+from layers.tuples import NamedTuple
 from layers.unpack import unpack
 
 CACHE_MODE = 0o755

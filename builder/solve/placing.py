@@ -2,12 +2,12 @@
 
 import errno
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from builder.sandbox.users import UserError, has_names, owner, unknown_names
 from layers.entry import Entry, Kind, parents
 from layers.errors import PybuildError
 from layers.tree import Tree, read_file, resolve
+from layers.tuples import NamedTuple
 
 MAX_ACCOUNTS = 10 << 20
 """A passwd or group file larger than this is refused, as BuildKit refuses it (reference part L)."""

@@ -1,7 +1,6 @@
 """RUN: an operation and a root filesystem become a SandboxSpec, a Runner's work, and a new layer."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 from builder.errors import Span, StepFailed
 from builder.plan.graph import RunOp
@@ -15,6 +14,7 @@ from builder.solve.mounts import NOTHING, Mounted
 from layers.digest import LayerId
 from layers.idmap import WHOLE, IdMap
 from layers.tree import Tree, read_file, resolve
+from layers.tuples import NamedTuple
 from layers.workspace import Workspace
 
 TAIL = 64 << 10

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from builder.events import Emit
 from builder.grants import Grants
@@ -10,6 +10,7 @@ from builder.plan.graph import Node, NodeId
 from layers.errors import PybuildError
 from layers.store import Store
 from layers.tree import Tree
+from layers.tuples import NamedTuple
 
 if TYPE_CHECKING:
     from builder.fetch.remote import Remote

@@ -5,7 +5,7 @@ A step function gets the step's inputs ready-made and returns the layer it made.
 
 import contextlib
 from collections.abc import Iterator
-from typing import NamedTuple, assert_never
+from typing import assert_never
 
 from builder.errors import BuildError, PlanError, Span, StepFailed
 from builder.events import Phase, StepOutput, Warned
@@ -24,6 +24,7 @@ from builder.solve.workdir import workdir_entries
 from layers.digest import LayerId, Rootfs
 from layers.errors import PybuildError, SourceChanged, advice
 from layers.tree import Tree
+from layers.tuples import NamedTuple
 from layers.workspace import Workspace
 
 

@@ -4,12 +4,12 @@ base it was made from gives a layer of what is new in it."""
 import hashlib
 import os
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from layers.content import chunks
 from layers.entry import Entry, FileSource, Kind, StreamSource
 from layers.overlayfmt import same_metadata
 from layers.tree import Tree
+from layers.tuples import NamedTuple
 
 _SECOND = 1_000_000_000
 
