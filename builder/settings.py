@@ -3,7 +3,6 @@
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -23,8 +22,8 @@ FETCH_ENVIRONMENT = (
 )
 """Variables of the user that git, ssh and credential helpers may see."""
 _REMOTE_SCHEMES = frozenset({"http", "https", "git", "ssh"})
-_SCP = re.compile(r"[a-zA-Z0-9_-]+@[a-zA-Z0-9.-]+:(?!//)", re.ASCII)
-_INTEGER = re.compile(r"[+-]?[0-9]+\Z")
+_SCP = r"[a-zA-Z0-9_-]+@[a-zA-Z0-9.-]+:(?!//)"
+_INTEGER = r"[+-]?[0-9]+\Z"
 
 
 class OutputSpec(NamedTuple):
@@ -69,8 +68,7 @@ class IgnoreFile(NamedTuple):
     text: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class BuildRequest:
+class BuildRequest(NamedTuple):
     """``build_args`` values are None when the name alone was given and the environment has none."""
 
     context: str
@@ -103,7 +101,7 @@ class BuildRequest:
     docker_host: str = DOCKER_HOST
     pull: str = "missing"
     """When registries are asked for bases: ``missing``, ``newer``, ``always`` or ``never``."""
-    environ: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    environ: tuple[tuple[str, str], ...] = ()
     """Variables of the user that programs which fetch may see (``FETCH_ENVIRONMENT``)."""
     grants: Grants = NO_GRANTS
     """``--secret``, ``--ssh``, ``--allow`` and ``--network``."""
@@ -113,6 +111,10 @@ class BuildRequest:
     annotations: tuple[Annotation, ...] = ()
     proxies: tuple[tuple[str, str], ...] = ()
     """Proxy variables of the environment, by upper-case name: for every RUN whose build arguments say nothing else."""
+
+    def __repr__(self) -> str:
+        """Without what the environment says, which may be secret."""
+        return f"BuildRequest({self.context!r}, {self.dockerfile_path!r})"
 
 
 class FlagError(PybuildError):
@@ -275,7 +277,7 @@ def _epoch(build_args: Mapping[str, str | None]) -> int | None:
     value = build_args.get(EPOCH)
     if not value or value == "context":
         return None
-    if not _INTEGER.match(value):
+    if not re.match(_INTEGER, value):
         raise UnsupportedFlag(
             f"{EPOCH}={value}", "give whole seconds since 1970, for example the output of git log -1 --format=%ct"
         )
@@ -337,7 +339,7 @@ def _named_context(name: str, value: str, cwd: str) -> NamedContext:
         return NamedContext(name, "docker-image", str(Reference.parse(rest).tagged()))
     if value.startswith("target:"):
         return NamedContext(name, "target", value.removeprefix("target:"))
-    if scheme in _REMOTE_SCHEMES or value.startswith("github.com/") or _SCP.match(value):
+    if scheme in _REMOTE_SCHEMES or value.startswith("github.com/") or re.match(_SCP, value):
         return NamedContext(name, "remote", value)
     if separator or value.startswith("input:"):
         raise UnsupportedFlag(what, "name a directory, docker-image://NAME, oci-layout://PATH[:TAG] or an address")

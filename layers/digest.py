@@ -1,24 +1,28 @@
 """Digests, and the distinct names for what a digest identifies (OCI image-spec, descriptor.md, "Digests")."""
 
 import hashlib
-import re
-from dataclasses import dataclass
 from typing import NewType, Self
 
+from layers.tuples import NamedTuple
+
 _HEX_LENGTH = {"sha256": 64, "sha512": 128}
-_HEX = re.compile(r"[0-9a-f]+\Z")
+_HEX = "0123456789abcdef"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Digest:
-    """``algorithm:hex``. Raises ValueError for anything that is not a registered algorithm with its exact length."""
-
+class _Parts(NamedTuple):
     algorithm: str
     hex: str
 
-    def __post_init__(self) -> None:
-        if _HEX_LENGTH.get(self.algorithm) != len(self.hex) or not _HEX.match(self.hex):
-            raise ValueError(f"not a digest: {self.algorithm}:{self.hex[:140]}")
+
+class Digest(_Parts):
+    """``algorithm:hex``. Raises ValueError for anything that is not a registered algorithm with its exact length."""
+
+    __slots__ = ()
+
+    def __new__(cls, algorithm: str, hex: str) -> Self:
+        if _HEX_LENGTH.get(algorithm) != len(hex) or hex.strip(_HEX):
+            raise ValueError(f"not a digest: {algorithm}:{hex[:140]}")
+        return super().__new__(cls, algorithm, hex)
 
     @classmethod
     def parse(cls, text: str) -> Self:

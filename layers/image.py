@@ -5,11 +5,12 @@ besides. Key order is that of BuildKit, so that equal images have equal digests.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Self
 
 from layers.digest import BlobDigest, DiffId, Digest
 from layers.gojson import Reader, dumps, loads
+from layers.tuples import NamedTuple
 
 _ARCHITECTURES = {
     "x86_64": ("amd64", None),
@@ -34,9 +35,10 @@ _KNOWN = frozenset(
 _DEFAULT_VARIANT = {"amd64": "v1", "arm": "v7", "arm64": "v8"}
 """The variant an architecture without one means."""
 
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
-@dataclass(frozen=True, slots=True)
-class Platform:
+
+class Platform(NamedTuple):
     """``variant`` is as written in the image; ``normalized`` makes two platforms comparable."""
 
     os: str
@@ -78,8 +80,7 @@ def host_platform(machine: str) -> Platform:
     return Platform("linux", machine.lower()).normalized()
 
 
-@dataclass(frozen=True, slots=True)
-class Descriptor:
+class Descriptor(NamedTuple):
     """Refers to bytes, never holds them (image-spec descriptor.md). ``size`` in bytes."""
 
     media_type: str
@@ -89,8 +90,7 @@ class Descriptor:
     annotations: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Healthcheck:
+class Healthcheck(NamedTuple):
     """Durations in nanoseconds, 0 when not given (then left out of the JSON)."""
 
     test: tuple[str, ...]
@@ -101,8 +101,7 @@ class Healthcheck:
     retries: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(NamedTuple):
     """``created`` is RFC 3339 text, None when absent."""
 
     created: str | None = None
@@ -112,8 +111,7 @@ class History:
     empty_layer: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ImageConfig:
+class ImageConfig(NamedTuple):
     """A config. ``extra`` keeps unknown keys of the top level, ``config_extra`` those of ``config``."""
 
     platform: Platform
@@ -136,8 +134,8 @@ class ImageConfig:
     created: str | None = None
     os_version: str | None = None
     os_features: tuple[str, ...] = ()
-    extra: Mapping[str, Any] = field(default_factory=dict)
-    config_extra: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = _NOTHING
+    config_extra: Mapping[str, Any] = _NOTHING
 
     @classmethod
     def parse(cls, raw: bytes) -> Self:

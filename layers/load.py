@@ -6,7 +6,6 @@ come without a digest. What an image lacks is found before its first blob is sto
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 
 from layers import media
 from layers.compress import detect, open_reader
@@ -46,8 +45,7 @@ class _Blob(NamedTuple):
     media_type: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(NamedTuple):
     raw_config: bytes
     layers: tuple[_Blob, ...]
     names: tuple[str, ...]
@@ -73,7 +71,7 @@ def load(
             raise InvalidImage(f"{path} holds no image{wanted} for {platform}")
         for image in found:
             _check_layers(files, image)
-        return [_store(store, files, image if named else replace(image, names=())) for image in found]
+        return [_store(store, files, image if named else image._replace(names=())) for image in found]
 
 
 def _find(files: ImageFiles, path: str, reference: str | None, platform: Platform) -> list[_Found]:
@@ -102,7 +100,7 @@ def _from_layout(files: ImageFiles, reference: str | None, platform: Platform) -
         manifest = _manifest(files, entry, platform, _DEPTH)
         digest = manifest.descriptor.digest
         found = chosen.get(digest) or _from_manifest(files, manifest)
-        chosen[digest] = replace(found, names=(*found.names, *_names(annotations)))
+        chosen[digest] = found._replace(names=(*found.names, *_names(annotations)))
     yield from chosen.values()
 
 

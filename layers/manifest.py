@@ -4,7 +4,6 @@ Their digest is that of ``raw``, the bytes they were read from or written as; th
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, Self
 
 from layers import media
@@ -171,7 +170,7 @@ def encode_manifest(
     Layers get OCI's media types, also those that came with Docker's.
     """
     blobs = tuple(
-        replace(layer, media_type=media.oci_layer(media.compression_of(layer.media_type)), platform=None)
+        layer._replace(media_type=media.oci_layer(media.compression_of(layer.media_type)), platform=None)
         for layer in layers
     )
     document: dict[str, Any] = {

@@ -4,7 +4,6 @@ import contextlib
 import errno
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from typing import Protocol
 
 from layers import atomic
@@ -51,8 +50,8 @@ class OutputImage(NamedTuple):
     @property
     def descriptor(self) -> Descriptor:
         """The manifest's, as it stands in an index, but for a name."""
-        return replace(
-            self.manifest.descriptor, platform=self.platform, annotations=((CREATED, self.created), *self.annotations)
+        return self.manifest.descriptor._replace(
+            platform=self.platform, annotations=((CREATED, self.created), *self.annotations)
         )
 
     def named(self) -> tuple[Descriptor, ...]:
@@ -65,7 +64,7 @@ class OutputImage(NamedTuple):
 
 def _annotated(descriptor: Descriptor, name: str) -> Descriptor:
     tag = name.rpartition("/")[2].partition(":")[2]
-    return replace(descriptor, annotations=(*descriptor.annotations, (IMAGE_NAME, name), (REF_NAME, tag or name)))
+    return descriptor._replace(annotations=(*descriptor.annotations, (IMAGE_NAME, name), (REF_NAME, tag or name)))
 
 
 def blob_path(digest: BlobDigest) -> str:
@@ -174,7 +173,7 @@ def _merge(image: OutputImage, blobs: BlobSource, directory: str) -> None:
 
 
 def _latest(descriptor: Descriptor) -> Descriptor:
-    return replace(descriptor, annotations=(*descriptor.annotations, (REF_NAME, "latest")))
+    return descriptor._replace(annotations=(*descriptor.annotations, (REF_NAME, "latest")))
 
 
 def _name(descriptor: Descriptor) -> tuple[str | None, str | None]:

@@ -3,7 +3,6 @@
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +122,7 @@ def make_request(session: Session, given: Mapping[str, Any], host: Host) -> Buil
     session.sources[files.dockerfile_path] = files.dockerfile_text
     request = from_flags(flags, files, host._replace(docker_config=docker_config(host.environ)))
     check_contexts(request)
-    return _with_run_flags(replace(request, grants=grants), given)
+    return _with_run_flags(request._replace(grants=grants), given)
 
 
 def _build_arg_files(given: Mapping[str, Any], host: Host) -> tuple[str, ...]:
@@ -139,7 +138,7 @@ def _with_run_flags(request: BuildRequest, given: Mapping[str, Any]) -> BuildReq
         name.strip().lower() for text in given["no_cache_filter"] for name in text.split(",") if name.strip()
     )
     if stages:
-        request = replace(request, no_cache_filter=tuple(dict.fromkeys(stages)))
+        request = request._replace(no_cache_filter=tuple(dict.fromkeys(stages)))
     annotations = given.get("annotation", ())
     if not annotations and not any(given[name] for name in RUN_FLAGS):
         return request
@@ -148,7 +147,7 @@ def _with_run_flags(request: BuildRequest, given: Mapping[str, Any]) -> BuildReq
     found = parse_annotations(annotations, request.platform)
     if found and not any(output.type in _WITH_MANIFEST for output in request.outputs):
         raise FlagError("--annotation: nothing that is asked for has a manifest", hint="add --push or -o type=oci")
-    return replace(request, run_flags=parse_run_flags(given), annotations=found)
+    return request._replace(run_flags=parse_run_flags(given), annotations=found)
 
 
 def _tell(given: Mapping[str, Any]) -> Callable[[str, bool], None]:

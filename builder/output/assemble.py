@@ -5,7 +5,6 @@ history, whatever the frontend wrote.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from builder.plan.graph import ImageOp, Node, NodeId, Plan
 from layers import gotime
@@ -30,8 +29,7 @@ def assemble(plan: Plan, diff_ids: Sequence[DiffId], finished: Mapping[NodeId, f
     if plan.epoch is not None:
         history = _clamped(history, base, plan.epoch)
     created = [entry.created for entry in history if entry.created is not None]
-    return replace(
-        plan.config,
+    return plan.config._replace(
         history=history,
         diff_ids=tuple(diff_ids),
         created=created[-1] if created else None,
@@ -41,16 +39,16 @@ def assemble(plan: Plan, diff_ids: Sequence[DiffId], finished: Mapping[NodeId, f
 
 
 def _normalized(entry: History) -> History:
-    return entry if entry.created is None else replace(entry, created=gotime.normalize(entry.created))
+    return entry if entry.created is None else entry._replace(created=gotime.normalize(entry.created))
 
 
 def _dated(entry: History, node: NodeId | None, plan: Plan, finished: Mapping[NodeId, float], now: float) -> History:
     """With SOURCE_DATE_EPOCH every entry of this build has its date; without, those that made a layer their own."""
     if plan.epoch is not None:
-        return replace(entry, created=gotime.from_seconds(plan.epoch))
+        return entry._replace(created=gotime.from_seconds(plan.epoch))
     if node is None:
-        return replace(entry, created=None)
-    return replace(entry, created=gotime.from_seconds(finished.get(node, now)))
+        return entry._replace(created=None)
+    return entry._replace(created=gotime.from_seconds(finished.get(node, now)))
 
 
 def _emptied(history: tuple[History, ...], layers: int) -> tuple[History, ...]:
@@ -60,7 +58,7 @@ def _emptied(history: tuple[History, ...], layers: int) -> tuple[History, ...]:
     for entry in history:
         if not entry.empty_layer:
             seen += 1
-        result.append(replace(entry, empty_layer=True) if seen > layers else entry)
+        result.append(entry._replace(empty_layer=True) if seen > layers else entry)
     return tuple(result)
 
 
@@ -101,7 +99,7 @@ def _without_gaps(history: tuple[History, ...]) -> tuple[History, ...]:
     for entry in history:
         if entry.created is None:
             gap_seen = True
-            result.append(replace(entry, created=date))
+            result.append(entry._replace(created=date))
             continue
         if gap_seen:
             date = entry.created
@@ -130,7 +128,7 @@ def _clamped(history: tuple[History, ...], base: tuple[History, ...], epoch: int
     while same < min(len(base), len(history)) and history[same] == base[same]:
         same += 1
     later = (
-        replace(entry, created=date)
+        entry._replace(created=date)
         if entry.created is None or gotime.to_ns(entry.created) > epoch * 1_000_000_000
         else entry
         for entry in history[same:]

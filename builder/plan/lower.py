@@ -5,7 +5,6 @@ What each instruction does to the config, the history text it leaves and the lay
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from types import MappingProxyType
 from typing import assert_never
 
@@ -172,7 +171,7 @@ def workdir(state: StageState, instruction: Workdir, scope: Scope) -> StageState
     path = expander.word(instruction.path) or state.config.workdir or "/"
     if not path.startswith("/"):
         path = absolute(state.workdir, path)
-    state = state._replace(config=replace(state.config, workdir=path))
+    state = state._replace(config=state.config._replace(workdir=path))
     text = f"WORKDIR {path}"
     if path == "/":
         return state.noted(text)
@@ -184,12 +183,12 @@ def workdir(state: StageState, instruction: Workdir, scope: Scope) -> StageState
 def _finished(config: ImageConfig, request: BuildRequest) -> ImageConfig:
     """``--label``s come last and win; they leave no history."""
     labels = dict(config.labels) | dict(request.labels)
-    return replace(config, labels=tuple(labels.items()), platform=config.platform.normalized())
+    return config._replace(labels=tuple(labels.items()), platform=config.platform.normalized())
 
 
 def _dated(state: StageState, epoch: int | None) -> tuple[tuple[History, NodeId | None], ...]:
     created = None if epoch is None else gotime.from_seconds(epoch)
-    return tuple((replace(entry, created=created), node) for entry, node in state.history)
+    return tuple((entry._replace(created=created), node) for entry, node in state.history)
 
 
 def _declared(dockerfile: Dockerfile, reached: Reach) -> Mapping[str, None]:

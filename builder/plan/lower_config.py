@@ -1,6 +1,5 @@
 """Instructions that only change the image's config: each gives the new state with its history entry. Pure."""
 
-from dataclasses import replace
 from typing import assert_never
 
 from builder.dockerfile.instructions import (
@@ -44,24 +43,24 @@ def process(state: StageState, instruction: Process, scope: Scope) -> StageState
     match instruction:
         case Cmd():
             words = _command(instruction, config)
-            config = replace(config, cmd=words or None, args_escaped=True)
+            config = config._replace(cmd=words or None, args_escaped=True)
             state, text = state._replace(cmd_set=True), f"CMD {gotext.quoted_words(words)}"
         case Entrypoint():
             words = _command(instruction, config)
             # A CMD of the base was meant for the base's entry point.
-            config = replace(config, entrypoint=words or None, cmd=config.cmd if state.cmd_set else None)
+            config = config._replace(entrypoint=words or None, cmd=config.cmd if state.cmd_set else None)
             text = f"ENTRYPOINT {gotext.quoted_words(words)}"
         case Shell(command=words):
-            config, text = replace(config, shell=words), f"SHELL {gotext.words(words)}"
+            config, text = config._replace(shell=words), f"SHELL {gotext.words(words)}"
         case HealthcheckInstruction():
             check = _healthcheck(instruction)
-            config, text = replace(config, healthcheck=check), f"HEALTHCHECK {gotext.healthcheck(check)}"
+            config, text = config._replace(healthcheck=check), f"HEALTHCHECK {gotext.healthcheck(check)}"
         case StopSignal():
             signal = _signal(expander.word(instruction.signal), instruction)
-            config, text = replace(config, stop_signal=signal), f"STOPSIGNAL {signal}"
+            config, text = config._replace(stop_signal=signal), f"STOPSIGNAL {signal}"
         case User():
             user = expander.word(instruction.user)
-            config, text = replace(config, user=user), f"USER {user}"
+            config, text = config._replace(user=user), f"USER {user}"
         case _:
             assert_never(instruction)
     return state._replace(config=config).noted(text)
@@ -77,7 +76,7 @@ def data(state: StageState, instruction: Data, scope: Scope) -> StageState:
             text = _pairs_text("LABEL", pairs)
         case Expose():
             ports = _ports(state, instruction, scope)
-            config = replace(config, ports=tuple(dict.fromkeys((*config.ports, *ports))))
+            config = config._replace(ports=tuple(dict.fromkeys((*config.ports, *ports))))
             text = f"EXPOSE {gotext.words(ports)}"
         case Volume():
             paths = tuple(expander.word(path) for path in instruction.paths)
@@ -87,12 +86,12 @@ def data(state: StageState, instruction: Data, scope: Scope) -> StageState:
                     span=instruction.span,
                     hint="give a path; is a variable unset?",
                 )
-            config = replace(config, volumes=tuple(dict.fromkeys((*config.volumes, *paths))))
+            config = config._replace(volumes=tuple(dict.fromkeys((*config.volumes, *paths))))
             text = f"VOLUME {gotext.words(paths)}"
         case Maintainer(name=name):
-            config, text = replace(config, author=name), f"MAINTAINER {name}"
+            config, text = config._replace(author=name), f"MAINTAINER {name}"
         case Onbuild(trigger=trigger):
-            return state._replace(config=replace(config, onbuild=(*config.onbuild, trigger)))
+            return state._replace(config=config._replace(onbuild=(*config.onbuild, trigger)))
         case _:
             assert_never(instruction)
     return state._replace(config=config).noted(text)

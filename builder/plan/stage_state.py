@@ -1,6 +1,5 @@
 """The value carried down a stage, from its FROM line to its last instruction. Pure."""
 
-from dataclasses import replace
 from typing import Self
 
 from builder.plan.graph import NodeId
@@ -64,7 +63,7 @@ class StageState(NamedTuple):
 
     def finished(self) -> ImageConfig:
         """The whole config."""
-        return replace(self.config, env=self.named.env.pairs, labels=self.named.labels.pairs)
+        return self.config._replace(env=self.named.env.pairs, labels=self.named.labels.pairs)
 
 
 def scratch(node: NodeId, platform: Platform) -> StageState:
@@ -77,18 +76,18 @@ def from_image(node: NodeId, config: ImageConfig) -> StageState:
     workdir = absolute("/", config.workdir) if config.workdir else ""
     if workdir and config.workdir.startswith("/"):
         workdir = config.workdir
-    return _begin(_split(node, replace(config, diff_ids=(), onbuild=(), created=None, workdir=workdir)))
+    return _begin(_split(node, config._replace(diff_ids=(), onbuild=(), created=None, workdir=workdir)))
 
 
 def from_stage(parent: StageState) -> StageState:
     """FROM a stage: its variables come along, but where ARG had hidden ENV the value of ENV returns."""
-    config = replace(parent.config, onbuild=())
+    config = parent.config._replace(onbuild=())
     return _begin(parent._replace(config=config, cmd_set=False, position=0))
 
 
 def _split(node: NodeId, config: ImageConfig) -> StageState:
     named = Named(Assignments(config.env), Assignments(config.labels))
-    return StageState(node, replace(config, env=(), labels=()), named)
+    return StageState(node, config._replace(env=(), labels=()), named)
 
 
 def _begin(state: StageState) -> StageState:

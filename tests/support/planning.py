@@ -1,6 +1,5 @@
 """Plans out of Dockerfile text, with bases made up."""
 
-from dataclasses import replace
 from textwrap import dedent
 from typing import Any, TypeVar
 
@@ -29,7 +28,7 @@ def request(text: str | bytes, **fields: Any) -> BuildRequest:
         root="/store",
         platform=AMD64,
     )
-    return replace(plain, **fields)
+    return plain._replace(**fields)
 
 
 def image(name: str = "docker.io/library/base:latest", *, layers: int = 1, **config: Any) -> Base:

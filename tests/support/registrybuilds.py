@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +57,7 @@ class Builds:
             self.hear(event)
 
         return api.build(
-            replace(self.request(text), **fields),
+            self.request(text)._replace(**fields),
             emit,
             cancelled=self.cancelled,
             connect=None if offline else self.connect,

@@ -1,7 +1,6 @@
 """Whole builds, of steps that run no command."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -43,7 +42,7 @@ class Builds:
             platform=AMD64,
             tags=(NAME.format(name),),
         )
-        return api.build(replace(asked, **fields), lambda _: None, clock=self.clock)
+        return api.build(asked._replace(**fields), lambda _: None, clock=self.clock)
 
     def archive(self, name: str) -> str:
         return str(self.directory / f"{name}.tar")

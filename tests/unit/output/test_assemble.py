@@ -1,5 +1,3 @@
-import dataclasses
-
 import pytest
 
 from builder.output.assemble import assemble
@@ -80,9 +78,9 @@ def test_metadata_after_a_base_takes_the_date_of_the_first_new_layer() -> None:
 def test_a_bare_from_keeps_the_base_but_for_what_only_other_builders_write() -> None:
     plan = make_plan([], base=BASE)
     config = assemble(plan, [diff_id(1)], {}, NOW)
-    normal = dataclasses.replace(BASE.history[1], created="2020-01-02T00:00:00Z")
-    first = dataclasses.replace(BASE.history[0], created="2020-01-01T00:00:00.5Z")
-    assert config == dataclasses.replace(BASE, history=(first, normal), extra={}, config_extra={})
+    normal = BASE.history[1]._replace(created="2020-01-02T00:00:00Z")
+    first = BASE.history[0]._replace(created="2020-01-01T00:00:00.5Z")
+    assert config == BASE._replace(history=(first, normal), extra={}, config_extra={})
 
 
 def test_scratch_with_nothing_has_no_date_and_no_lists() -> None:
@@ -115,7 +113,7 @@ def test_an_epoch_before_1970() -> None:
 
 
 def test_layers_nobody_speaks_of_get_entries_at_the_end() -> None:
-    silent = dataclasses.replace(BASE, history=(), diff_ids=(diff_id(1), diff_id(2)))
+    silent = BASE._replace(history=(), diff_ids=(diff_id(1), diff_id(2)))
     plan = make_plan([(layer("RUN 1"), True)], base=silent)
     config = assemble(plan, [diff_id(1), diff_id(2), diff_id(3)], finished(plan), NOW)
     assert [(entry.created_by, entry.comment, entry.created) for entry in config.history] == [
@@ -126,14 +124,14 @@ def test_layers_nobody_speaks_of_get_entries_at_the_end() -> None:
 
 
 def test_what_fills_a_gap_is_clamped_to_the_epoch() -> None:
-    silent = dataclasses.replace(BASE, history=())
+    silent = BASE._replace(history=())
     plan = make_plan([(layer("RUN 1"), True)], base=silent, epoch=60)
     config = assemble(plan, [diff_id(1), diff_id(2)], finished(plan), NOW)
     assert dates(config) == [at(60), at(60)]
 
 
 def test_a_history_of_more_layers_than_there_are() -> None:
-    wordy = dataclasses.replace(BASE, history=(*BASE.history, History("2020-01-03T00:00:00Z", "ADD more")))
+    wordy = BASE._replace(history=(*BASE.history, History("2020-01-03T00:00:00Z", "ADD more")))
     config = assemble(make_plan([], base=wordy), [diff_id(1)], {}, NOW)
     assert [entry.empty_layer for entry in config.history] == [False, True, True]
 
