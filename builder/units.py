@@ -2,16 +2,14 @@
 
 import re
 
-_SIZE = re.compile(
-    r"(?P<number>[0-9]+(?:\.[0-9]*)?|\.[0-9]+) ?(?P<unit>[kmgtp]?)(?P<bytes>i?b)?\Z", re.IGNORECASE | re.ASCII
-)
+_SIZE = r"(?P<number>[0-9]+(?:\.[0-9]*)?|\.[0-9]+) ?(?P<unit>[kmgtp]?)(?P<bytes>i?b)?\Z"
 _UNITS = "kmgtp"
 _MAX = 2**63 - 1
 
 
 def parse_size(text: str) -> int | None:
     """Bytes, in units of 1024 as Docker's go-units reads memory sizes; None for what is no size."""
-    found = _SIZE.match(text)
+    found = re.match(_SIZE, text, re.IGNORECASE | re.ASCII)
     if found is None or ((found["bytes"] or "").lower() == "ib" and not found["unit"]):
         return None
     exponent = _UNITS.index(found["unit"].lower()) + 1 if found["unit"] else 0

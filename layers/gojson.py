@@ -14,15 +14,10 @@ from layers.errors import InvalidImage
 MAX_DOCUMENT = 8 << 20
 """Longest config, manifest or index read, in bytes; registries refuse manifests over 4 MiB."""
 
-_ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
-_SPECIAL = re.compile("[<>&\u2028\u2029\ud800-\udfff]")
-_SURROGATE = re.compile("[\ud800-\udfff]")
-_ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
-"""A sign that there may be one: an escape, or the three bytes that ``json.loads`` takes for one as well."""
-
-
-def _escape(found: re.Match[str]) -> str:
-    return _ESCAPES.get(found[0], "\\ufffd")
+_ESCAPES = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}
+_SURROGATE = "[\ud800-\udfff]"
+_SIGNS = (rb"\ud", rb"\uD", b"\xed")
+"""What has none of them has no surrogate: as an escape, or as the three bytes that ``json.loads`` takes for one."""
 
 
 def dumps(document: Any, *, indent: int | None = None) -> bytes:
@@ -32,7 +27,8 @@ def dumps(document: Any, *, indent: int | None = None) -> bytes:
     """
     separators = (",", ":") if indent is None else (",", ": ")
     text = json.dumps(document, ensure_ascii=False, separators=separators, indent=indent)
-    return _SPECIAL.sub(_escape, text).encode()
+    text = text.translate(_ESCAPES)
+    return (text if text.isascii() else re.sub(_SURROGATE, r"\\ufffd", text)).encode()
 
 
 def loads(raw: bytes, what: str) -> dict[str, Any]:
@@ -44,7 +40,7 @@ def loads(raw: bytes, what: str) -> dict[str, Any]:
         raise InvalidImage(f"{what} is {len(raw)} bytes long, more than the {MAX_DOCUMENT} allowed")
     try:
         document = json.loads(raw)
-        if _ESCAPED_SURROGATE.search(raw):
+        if any(sign in raw for sign in _SIGNS):
             document = _scalars(document)
     except (ValueError, RecursionError) as error:
         raise InvalidImage(f"{what} is not JSON: {error}") from error
@@ -56,7 +52,7 @@ def loads(raw: bytes, what: str) -> dict[str, Any]:
 def _scalars(value: Any) -> Any:
     match value:
         case str():
-            return _SURROGATE.sub("\ufffd", value)
+            return re.sub(_SURROGATE, "\ufffd", value)
         case list():
             return [_scalars(item) for item in value]
         case dict():

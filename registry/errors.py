@@ -26,8 +26,8 @@ from layers.errors import PybuildError
 from layers.tuples import NamedTuple
 
 _MAX_TEXT = 300
-_USERINFO = re.compile(r"(?<=://)[^/@?#]*@")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]+")
+_USERINFO = r"(?<=://)[^/@?#]*@"
+_CONTROL = r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]+"
 _UNKNOWN_CODES = frozenset({"NAME_UNKNOWN", "MANIFEST_UNKNOWN", "BLOB_UNKNOWN", "NOT_FOUND"})
 _DENIED_CODES = frozenset({"DENIED", "INSUFFICIENT_SCOPE"})
 _TEMPORARY = frozenset({408, 425, 429})
@@ -123,12 +123,12 @@ class Action(NamedTuple):
 
 def redact(url: str) -> str:
     """Without what may be secret: user name, password, query and fragment."""
-    return printable(_USERINFO.sub("", url).partition("?")[0].partition("#")[0])
+    return printable(re.sub(_USERINFO, "", url).partition("?")[0].partition("#")[0])
 
 
 def printable(text: str) -> str:
     """On one line, bounded, without what could steer a terminal."""
-    plain = _CONTROL.sub(" ", text).strip()
+    plain = re.sub(_CONTROL, " ", text).strip()
     return plain if len(plain) <= _MAX_TEXT else plain[:_MAX_TEXT] + "…"
 
 

@@ -11,7 +11,7 @@ from typing import Any, Self
 from layers.tuples import NamedTuple
 
 DOCKER_HOST = "unix:///var/run/docker.sock"
-_LOOPBACK = re.compile(r"localhost\Z|127(\.\d{1,3}){3}\Z|::1\Z|.*\.localhost\Z")
+_LOOPBACK = r"localhost\Z|127(\.\d{1,3}){3}\Z|::1\Z|.*\.localhost\Z"
 
 
 NAMES = {
@@ -45,7 +45,7 @@ def from_docker_config(config: Mapping[str, Any], docker_host: str) -> dict[str,
 
 def is_loopback(host: str) -> bool:
     """``host`` without a port."""
-    return bool(_LOOPBACK.match(host.strip("[]").lower()))
+    return bool(re.match(_LOOPBACK, host.strip("[]").lower()))
 
 
 class Proxies(NamedTuple):

@@ -17,7 +17,7 @@ from layers.errors import PybuildError
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-_STAGE = re.compile(r"^\s*FROM\s.*\sAS\s+([\w.-]+)\s*$", re.IGNORECASE | re.MULTILINE)
+_STAGE = r"^\s*FROM\s.*\sAS\s+([\w.-]+)\s*$"
 _MOST = 1 << 20
 """Bytes read of a Dockerfile."""
 
@@ -54,5 +54,5 @@ def stages(ctx: click.Context, param: click.Parameter, incomplete: str) -> "list
     with contextlib.suppress(OSError, ValueError):
         if path.is_file():
             with path.open(encoding="utf-8") as file:
-                found = _STAGE.findall(file.read(_MOST))
+                found = re.findall(_STAGE, file.read(_MOST), re.IGNORECASE | re.MULTILINE)
     return [name for name in dict.fromkeys(found) if name.startswith(incomplete)]

@@ -5,9 +5,7 @@ import re
 from builder.dockerfile.mounts import MountError, fields, parse_switch
 from layers.tuples import NamedTuple
 
-_NAME = re.compile(
-    r"[A-Za-z][A-Za-z0-9_.-]*/[A-Za-z][A-Za-z0-9_-]*(?:=(?:\*|[A-Za-z0-9][A-Za-z0-9_.:-]*))?\Z", re.ASCII
-)
+_NAME = r"[A-Za-z][A-Za-z0-9_.-]*/[A-Za-z][A-Za-z0-9_-]*(?:=(?:\*|[A-Za-z0-9][A-Za-z0-9_.:-]*))?\Z"
 _EXAMPLE = "write --device=vendor.com/class=name, or vendor.com/class=* for all of them"
 
 
@@ -29,6 +27,6 @@ def parse_device(value: str) -> Device:
             name = field
         else:
             raise MountError(f"a device has no key {key}", "there are name and required")
-    if not _NAME.match(name):
+    if not re.match(_NAME, name):
         raise MountError(f"{name or 'an empty text'} is no name of a device", _EXAMPLE)
     return Device(name, required)

@@ -28,8 +28,8 @@ _SWITCHES = frozenset({"ro", "rw", "required"})
 _TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 _FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
 _MAX_NUMBER = 2**32 - 1
-_DECIMAL = re.compile(r"[0-9]+\Z", re.ASCII)
-_OCTAL = re.compile(r"[0-7]+\Z", re.ASCII)
+_DECIMAL = r"[0-9]+\Z"
+_OCTAL = r"[0-7]+\Z"
 _IDLE = {
     "bind": ("id", "size", "env"),
     "cache": ("env",),
@@ -236,8 +236,8 @@ def _size(mount: Mount, field: str, value: str) -> int:
     return size
 
 
-def _number(field: str, value: str, digits: re.Pattern[str], base: int, example: str) -> int:
-    if not digits.match(value) or len(value.lstrip("0")) > 11 or int(value, base) > _MAX_NUMBER:
+def _number(field: str, value: str, digits: str, base: int, example: str) -> int:
+    if not re.match(digits, value) or len(value.lstrip("0")) > 11 or int(value, base) > _MAX_NUMBER:
         raise MountError(f"the mount field {field} is no number", f"write {example}")
     return int(value, base)
 

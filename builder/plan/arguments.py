@@ -39,7 +39,7 @@ _STEERING = frozenset(
 """Arguments that are for the builder: none of them needs an ARG. What is in none of the groups above speaks of things
 that a build here has no part of (cache mounts, git contexts, attestations)."""
 
-_INTEGER = re.compile(r"[+-]?[0-9]+\Z")
+_INTEGER = r"[+-]?[0-9]+\Z"
 
 
 class Arguments(NamedTuple):
@@ -106,7 +106,7 @@ def _declare(instruction: Arg, given: Mapping[str, str], values: dict[str, str],
 
 
 def _seconds(text: str, span: Span | None, request: BuildRequest) -> int | None:
-    if _INTEGER.match(text):
+    if re.match(_INTEGER, text):
         return int(text)
     if text == "context" and not request.unpacked:
         return None  # a local directory has no date of its own

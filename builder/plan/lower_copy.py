@@ -15,7 +15,7 @@ from builder.plan.scope import Scope
 from builder.plan.stage_state import StageState, absolute
 from builder.plan.stages import MAIN, LocalRef, Ref
 
-_NUMERIC = re.compile(r"[0-9]*(?::[0-9]*)?\Z", re.ASCII)
+_NUMERIC = r"[0-9]*(?::[0-9]*)?\Z"
 """Owners that need no look-up."""
 
 
@@ -85,7 +85,7 @@ def _operation(
         keep_owner=keep_owner,
         exclude=_patterns(instruction),
         parents=parents,
-        link=instruction.link and (chown is None or _NUMERIC.match(chown) is not None),
+        link=instruction.link and (chown is None or re.match(_NUMERIC, chown) is not None),
     )
     words = ["ADD" if adds else "COPY"]
     words += ["--parents"] if parents else []

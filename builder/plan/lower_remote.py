@@ -11,12 +11,10 @@ from builder.errors import PlanError
 from builder.plan.graph import GitTree, RemoteSource, WebFile
 from layers.errors import PybuildError
 
-_GIT = re.compile(
-    r"(?:git|ssh)://|[a-zA-Z0-9_-]+@[a-zA-Z0-9.-]+:(?!//)|https?://[^?#]*\.git(?:[?#].*)?\Z|git@", re.ASCII
-)
+_GIT = r"(?:git|ssh)://|[a-zA-Z0-9_-]+@[a-zA-Z0-9.-]+:(?!//)|https?://[^?#]*\.git(?:[?#].*)?\Z|git@"
 _SCHEMES = ("http://", "https://")
-_SHA256 = re.compile(r"sha256:[0-9a-f]{64}\Z")
-_COMMIT = re.compile(r"[0-9a-f]{1,64}\Z")
+_SHA256 = r"sha256:[0-9a-f]{64}\Z"
+_COMMIT = r"[0-9a-f]{1,64}\Z"
 
 Source = str | RemoteSource
 
@@ -33,12 +31,12 @@ def sources(instruction: Copy | Add, words: Sequence[str], checksum: str) -> tup
         raise PlanError("checksum can't be specified for multiple sources", span=instruction.span, hint=_ONE)
     match found[0]:
         case WebFile() as file:
-            if not _SHA256.match(checksum):
+            if not re.match(_SHA256, checksum):
                 hint = "write --checksum=sha256: and 64 hexadecimal digits, as sha256sum prints them"
                 raise PlanError(f"invalid checksum {checksum!r}", span=instruction.span, hint=hint)
             return (file._replace(digest=checksum, pinned=True),)
         case GitTree() as tree:
-            if not _COMMIT.match(checksum):
+            if not re.match(_COMMIT, checksum):
                 hint = "for a repository it is the commit: hexadecimal digits alone"
                 raise PlanError(f"invalid checksum {checksum!r}", span=instruction.span, hint=hint)
             if tree.checksum not in {"", checksum}:
@@ -55,7 +53,7 @@ _ONE = "write one ADD for each"
 
 
 def _source(instruction: Copy | Add, word: str) -> Source:
-    is_git = bool(_GIT.match(word))
+    is_git = ("://" in word or "@" in word) and bool(re.match(_GIT, word))
     if not is_git and not word.startswith(_SCHEMES):
         return word
     if isinstance(instruction, Copy):

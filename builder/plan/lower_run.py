@@ -24,7 +24,7 @@ SCRIPTS = "/dev/pipes/"
 NETWORK = "host"
 """BuildKit's default without a network of its own set up: that of the host."""
 
-_MARK = re.compile(r"\d*<<-?([^<]+)\Z")
+_MARK = r"\d*<<-?([^<]+)\Z"
 _QUOTES = str.maketrans("", "", "'\"\\")
 
 
@@ -70,7 +70,7 @@ def _command(instruction: Run, config: ImageConfig) -> tuple[str | None, tuple[S
     if not instruction.heredocs:
         return None, (), in_shell(config, text)
     first = instruction.heredocs[0]
-    mark = _MARK.match(text.strip())
+    mark = re.match(_MARK, text.strip())
     if len(instruction.heredocs) > 1 or mark is None or mark[1].translate(_QUOTES).strip() != first.name:
         # The shell reads the heredocs itself.
         whole = text + "".join(f"\n{heredoc.raw}{heredoc.name}" for heredoc in instruction.heredocs)

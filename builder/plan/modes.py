@@ -9,7 +9,7 @@ import re
 from layers.tuples import NamedTuple
 
 MAX_MODE = 0o7777
-_OCTAL = re.compile(r"[0-7]+\Z")
+_OCTAL = r"[0-7]+\Z"
 _SET_ID = {"u": 0o4000, "g": 0o2000}
 _CLASS = {"u": 0o700, "g": 0o070, "o": 0o007}
 _SHIFT = {"u": 6, "g": 3, "o": 0}
@@ -61,7 +61,7 @@ class Mode(NamedTuple):
 
 def parse_mode(word: str) -> Mode:
     """Raises BadMode, with the reason."""
-    if _OCTAL.match(word):
+    if re.match(_OCTAL, word):
         if len(word.lstrip("0")) > 4 or int(word, 8) > MAX_MODE:
             raise BadMode("it should be octal string and between 0 and 07777")
         return Mode(int(word, 8))

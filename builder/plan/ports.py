@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterable
 
 _PROTOCOLS = frozenset({"tcp", "udp", "sctp"})
-_NUMBER = re.compile(r"[+-]?[0-9]+\Z")
-_IPV4 = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}\Z")
-_IPV6 = re.compile(r"\[?[0-9a-fA-F:.]*:[0-9a-fA-F:.]*(?:%[^\]]+)?\]?\Z")
+_NUMBER = r"[+-]?[0-9]+\Z"
+_IPV4 = r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}\Z"
+_IPV6 = r"\[?[0-9a-fA-F:.]*:[0-9a-fA-F:.]*(?:%[^\]]+)?\]?\Z"
 _MAX_PORT = 65535
 
 
@@ -28,7 +28,7 @@ def _ports(word: str) -> list[str]:
     protocol = protocol.lower() or "tcp"
     if protocol not in _PROTOCOLS:
         raise ValueError(f'invalid port: "{word}": invalid proto: {protocol}')
-    if address and not (_valid_ipv4(address) or _IPV6.match(address)):
+    if address and not (_valid_ipv4(address) or re.match(_IPV6, address)):
         raise ValueError(f"invalid IP address: {address}")
     first, last = _range(port, "containerPort")
     if host:
@@ -44,7 +44,7 @@ def _split(word: str) -> tuple[str, str, str]:
 
 
 def _valid_ipv4(address: str) -> bool:
-    return bool(_IPV4.match(address)) and all(int(part) <= 255 for part in address.split("."))
+    return bool(re.match(_IPV4, address)) and all(int(part) <= 255 for part in address.split("."))
 
 
 def _range(text: str, what: str) -> tuple[int, int]:
@@ -60,7 +60,7 @@ def _range(text: str, what: str) -> tuple[int, int]:
 
 
 def _number(text: str) -> int:
-    if not _NUMBER.match(text):
+    if not re.match(_NUMBER, text):
         raise ValueError("a port is a number" if text else "value is empty")
     number = int(text)
     if not 0 <= number <= _MAX_PORT:

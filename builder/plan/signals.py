@@ -12,11 +12,11 @@ NAMES = frozenset(
     }
 )
 
-_NUMBER = re.compile(r"[+-]?[0-9]+\Z")
+_NUMBER = r"[+-]?[0-9]+\Z"
 
 
 def is_signal(text: str) -> bool:
     """A known name in any case, with or without SIG, or any number but 0."""
-    if _NUMBER.match(text):
+    if re.match(_NUMBER, text):
         return int(text) != 0
     return text.upper().removeprefix("SIG") in NAMES

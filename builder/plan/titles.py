@@ -8,7 +8,7 @@ from builder.dockerfile.words import WordError, expand
 from builder.errors import PlanError
 from builder.plan.expand import Expander
 
-_KEYWORD = re.compile(r"\S+")
+_KEYWORD = r"\S+"
 _VARIABLE = r"\$\{(?P<braced>\w+)[^{}]*\}|\$(?P<name>\w+)"
 
 
@@ -40,7 +40,9 @@ def run(text: str, expander: Expander, heredoc: str | None) -> str:
     if heredoc is not None:
         first, newline, _ = heredoc.strip().partition("\n")
         text += f" ({first.rstrip()}{'...' if newline else ''})"
-    return _upper(_replaced(text, expander.values, expander.escape))
+    if "$" in text or expander.escape in text:
+        text = _replaced(text, expander.values, expander.escape)
+    return _upper(text)
 
 
 def _replaced(text: str, values: Mapping[str, str], escape: str) -> str:
@@ -66,4 +68,4 @@ def _replaced(text: str, values: Mapping[str, str], escape: str) -> str:
 
 
 def _upper(text: str) -> str:
-    return _KEYWORD.sub(lambda found: found[0].upper(), text, count=1)
+    return re.sub(_KEYWORD, lambda found: found[0].upper(), text, count=1)
