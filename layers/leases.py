@@ -10,7 +10,6 @@ deleters exclusively. Order of locks: gate, then the database's write lock.
 
 import fcntl
 import os
-import secrets
 import stat
 import threading
 import time
@@ -117,7 +116,7 @@ class Lease:
 
 def _create(leases: str) -> tuple[str, int]:
     while True:
-        name = f"{os.getpid()}-{secrets.token_hex(4)}"
+        name = f"{os.getpid()}-{os.urandom(4).hex()}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         descriptor = os.open(os.path.join(leases, name), flags, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -227,7 +226,7 @@ def _remove(name: str, parent: int, top: int, depth: int) -> int:
         os.unlink(name, dir_fd=parent)
         return status.st_blocks * 512 // max(1, status.st_nlink)
     if depth == MAX_DEPTH:
-        os.rename(name, f"deep-{secrets.token_hex(8)}", src_dir_fd=parent, dst_dir_fd=top)
+        os.rename(name, f"deep-{os.urandom(8).hex()}", src_dir_fd=parent, dst_dir_fd=top)
         return 0
     here = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
     try:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from builder.cli.commands import MODULES, SUMMARIES
+from builder.cli.ownhelp import OwnHelp
 from builder.cli.session import Session, Terminated, completion_wish, nobody_reads, unwinding
 from builder.errors import Cancelled
 from builder.settings import FlagError
@@ -25,7 +26,7 @@ _USAGE = 2
 _SIGPIPE = 141
 
 
-class Commands(click.Group):
+class Commands(OwnHelp, click.Group):
     """Imports a command's module when it is run, and takes everything that names no command for ``build``."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from builder.cli.completers import directories, files, stages
+from builder.cli.ownhelp import OwnHelp
 from builder.settings import UnsupportedFlag, parse_bool
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -185,7 +186,7 @@ def plan_options(function: F) -> F:
     return function
 
 
-class StrictCommand(click.Command):
+class StrictCommand(OwnHelp):
     """Reads ``--flag=true`` and ``--flag=false`` for flags without a value, as Go's flags do."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -193,10 +194,14 @@ class StrictCommand(click.Command):
 
 
 def plain_switches(args: Sequence[str], params: Sequence[click.Parameter]) -> list[str]:
-    """``args`` with ``--flag=true`` written as ``--flag`` and what ``--flag=false`` takes back left out."""
+    """``args`` with ``--flag=true`` written as ``--flag`` and what ``--flag=false`` takes back left out.
+
+    A letter becomes the option's name: click takes it for a misspelt name first, and looks for similar ones.
+    """
     options = [param for param in params if isinstance(param, click.Option)]
     switches = {name: option for option in options if option.is_flag for name in option.opts}
     valued = {name for option in options if not option.is_flag for name in option.opts}
+    names = {name: option.opts[-1] for option in options for name in option.opts if option.opts[-1].startswith("--")}
     found: list[tuple[str, click.Option | None]] = []
     todo = list(reversed(args))
     while todo:
@@ -207,7 +212,7 @@ def plain_switches(args: Sequence[str], params: Sequence[click.Parameter]) -> li
             found += [(rest, None) for rest in (word, *reversed(todo))]
             break
         if not equals or name not in switches:
-            found.append((word, switches.get(word)))
+            found.append((names.get(word, word), switches.get(word)))
             if _takes_next(word, valued) and todo:
                 found.append((todo.pop(), None))
         elif _truth(name, value):

@@ -24,7 +24,7 @@ def _is_root() -> bool:
     write there."""
     if os.geteuid() != 0:
         return False
-    with open("/proc/self/uid_map", encoding="ascii") as file:  # noqa: PTH123 - on every start
+    with open("/proc/self/uid_map", encoding="utf-8") as file:  # noqa: PTH123 - on every start
         whole = file.read().split() == ["0", "0", str((1 << 32) - 1)]
     return whole or any(os.access(path, os.W_OK) for path in ("/var/lib/pybuild", "/var/lib"))
 
