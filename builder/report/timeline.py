@@ -29,7 +29,7 @@ TAIL_LINES = 6
 LINE_LIMIT = 32 << 10
 """Bytes after which a line without an end is cut, so that no output can fill the memory."""
 
-_CONTROL = re.compile(
+_CONTROL = (
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor movement (ECMA-48, 5.4)
     r"|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?"  # OSC, DCS, SOS, PM, APC with their string: titles, clipboard, keys
     r"|\x1b[ -/]*[0-~]"  # other escape sequences
@@ -40,7 +40,7 @@ _CONTROL = re.compile(
 
 def clean(text: str) -> str:
     """One line without anything that moves the cursor, colours, renames, rings or reorders. Tabs stay."""
-    return text if text.isprintable() else _CONTROL.sub("", text)
+    return text if text.isprintable() else re.sub(_CONTROL, "", text)
 
 
 def _line(raw: bytes) -> str:
