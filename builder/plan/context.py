@@ -32,6 +32,7 @@ class Context:
 
     def __init__(self, root: bytes, matcher: Ignores | None, memory: Memory, *, owners: bool = False) -> None:
         self._files = HostFiles(root, matcher, memory, owners=owners)
+        self.owners = owners
         self._root = root
         self._memory = memory
         self.check: Check = unchecked

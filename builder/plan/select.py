@@ -43,12 +43,20 @@ class Root(NamedTuple):
 class Selection:
     """``roots`` of ``tree``, in the order they are copied, then ``inline`` files (BuildKit copies those last)."""
 
-    __slots__ = ("_digest", "inline", "roots", "tree")
+    __slots__ = ("_digest", "inline", "roots", "tree", "unmatched")
 
-    def __init__(self, tree: Tree, roots: tuple[Root, ...], inline: tuple[InlineFile, ...]) -> None:
+    def __init__(
+        self,
+        tree: Tree,
+        roots: tuple[Root, ...],
+        inline: tuple[InlineFile, ...],
+        unmatched: tuple[tuple[str, bytes], ...] = (),
+    ) -> None:
         self.tree = tree
         self.roots = roots
         self.inline = inline
+        self.unmatched = unmatched
+        """Words with wildcards that match nothing, each with the directory in which it was looked for."""
         self._digest: bytes | None = None
 
     def digest(self) -> bytes:
@@ -97,6 +105,7 @@ class Selection:
 def select(op: CopyOp | AddOp, source: Tree, span: Span | None) -> Selection:
     """Raises PlanError for a source that is not there, and for a pattern that cannot be understood."""
     roots: list[Root] = []
+    unmatched: list[tuple[str, bytes]] = []
     exclude = parse_patterns(op.exclude) if op.exclude else None
     for word in op.sources:
         if isinstance(word, WebFile | GitTree):
@@ -106,12 +115,14 @@ def select(op: CopyOp | AddOp, source: Tree, span: Span | None) -> Selection:
             continue
         if op.parents:
             roots += _kept(word, source, exclude, span)
-        elif exclude is None:
-            roots += _roots(word, source, span)
-        else:
-            only = Only(None, exclude)
-            roots += [root._replace(only=only) for root in _roots(word, source, span)]
-    return Selection(source, tuple(roots), tuple(word for word in op.sources if isinstance(word, InlineFile)))
+            continue
+        place, patterns = _place(word, source, span)
+        found = list(_roots(word, place, patterns, source, span))
+        if not found:
+            unmatched.append((word, place))
+        roots += found if exclude is None else [root._replace(only=Only(None, exclude)) for root in found]
+    inline = tuple(word for word in op.sources if isinstance(word, InlineFile))
+    return Selection(source, tuple(roots), inline, tuple(unmatched))
 
 
 def _kept_place(source: RemoteSource) -> Root:
@@ -134,7 +145,8 @@ def _kept(word: str, tree: Tree, exclude: Matcher | None, span: Span | None) -> 
         only = Only(parse_patterns((rest,)) if rest else None, exclude)
     except PatternError as error:
         raise PlanError(f"{word}: {error.message}", span=span, hint=error.hint) from error
-    for root in _roots(top or "/", tree, span):
+    place, patterns = _place(top or "/", tree, span)
+    for root in _roots(top or "/", place, patterns, tree, span):
         below = root._replace(only=only)
         if rest and not has_wildcard(rest):
             path = b"/".join(filter(None, (root.entry.path, _encode(rest))))
@@ -150,20 +162,27 @@ def _takes(tree: Tree, root: Root, path: bytes) -> bool:
     return Filtered(tree, root.entry.path, root.only, 0).takes(path, entry.kind is Kind.DIRECTORY)
 
 
-def _roots(word: str, tree: Tree, span: Span | None) -> Iterator[Root]:
+def _place(word: str, tree: Tree, span: Span | None) -> tuple[bytes, tuple[Pattern, ...]]:
+    """The path before the first part with a wildcard, and the patterns from there on. With patterns, the path has its
+    links followed, and is there."""
     cleaned = posixpath.normpath("/" + word).lstrip("/")
     parts = cleaned.split("/") if cleaned else []
     fixed = next((at for at, part in enumerate(parts) if has_wildcard(part)), len(parts))
     try:
-        patterns = [compile_part(part) for part in parts[fixed:]]
+        patterns = tuple(compile_part(part) for part in parts[fixed:])
     except BadPattern as error:
         raise PlanError(f"{word}: {error}", span=span, hint="write [[] for a bracket that is part of a name") from error
     path = _encode("/".join(parts[:fixed]))
     if not patterns:
-        yield _root(word, path, tree, span)
-        return
-    base = _resolved(word, path, tree, span)
-    for match in _matches(tree, base, patterns):
+        return path, ()
+    place = _resolved(word, path, tree, span)
+    if tree.lookup(place) is None:
+        raise _missing(word, path, tree, span, f"{word}: {'/'.join(parts[:fixed])}")
+    return place, patterns
+
+
+def _roots(word: str, path: bytes, patterns: Sequence[Pattern], tree: Tree, span: Span | None) -> Iterator[Root]:
+    for match in _matches(tree, path, patterns) if patterns else (path,):
         yield _root(word, match, tree, span)
 
 
@@ -182,23 +201,25 @@ def _resolved(word: str, path: bytes, tree: Tree, span: Span | None) -> bytes:
         raise PlanError(f"{word}: {error.strerror}", span=span, hint=hint) from error
 
 
-def _missing(word: str, path: bytes, tree: Tree, span: Span | None) -> PlanError:
+def _missing(word: str, path: bytes, tree: Tree, span: Span | None, shown: str = "") -> PlanError:
+    """``shown``: what is not there, when that is not all of ``word``."""
+    shown = shown or word
     there = tree.lookup(path)
     if there is not None and there.kind is Kind.SYMLINK:
         target = (there.link or b"").decode(errors="backslashreplace")
-        return PlanError(f"{word}: is a link to {target}, which is not there", span=span, hint=_LINK_HINT, about=word)
+        return PlanError(f"{shown}: is a link to {target}, which is not there", span=span, hint=_LINK_HINT, about=word)
     if isinstance(tree, Context):
         pattern = tree.why_missing(path)
         if pattern is not None:
             return PlanError(
-                f"{word}: not found: it is left out of the build context",
+                f"{shown}: not found: it is left out of the build context",
                 span=span,
                 hint=f"the ignore file's pattern {pattern!r} leaves it out; add !{word.lstrip('./')} below it",
                 about=word,
             )
-        return PlanError(f"{word}: not found in the build context", span=span, hint=_CONTEXT_HINT, about=word)
+        return PlanError(f"{shown}: not found in the build context", span=span, hint=_CONTEXT_HINT, about=word)
     return PlanError(
-        f"{word}: not found", span=span, hint="paths are looked up from the root of the source", about=word
+        f"{shown}: not found", span=span, hint="paths are looked up from the root of the source", about=word
     )
 
 

@@ -17,6 +17,7 @@ from builder.plan.keys import (
 )
 from builder.plan.select import Selection, select
 from builder.plan.select_mounts import MountSelection, choose, sources
+from builder.plan.unmatched import refuse_unmatched
 from layers.digest import CacheKey
 from layers.store import StepRecord
 from layers.tree import Tree
@@ -66,6 +67,7 @@ def inspect(plan: Plan, contexts: Mapping[str, Tree], store: StepRecords) -> Kno
             selections[node.id] = _local_mounts(plan, node, node.op, contexts)
             digest = selections[node.id].digest()
         recipes[node.id] = recipe_key(node, recipes, digest)
+    refuse_unmatched((plan.nodes[number].span, selection) for number, selection in selections.items())
     wanted = [recipes[node.id] for node in plan.nodes.values() if node.use_cache and is_step(node)]
     return Known(selections, recipes, store.find_steps(wanted) if wanted else {}, _unsure(plan))
 
