@@ -105,6 +105,8 @@ def _measure(options: argparse.Namespace, shape: Shape) -> list[Result]:
                     _keep(options.json, results, machine)
             except KeyboardInterrupt:
                 _say("interrupted; what was measured until now:")
+                results += [result for result in bench.results() if result not in results]
+                _keep(options.json, results, machine)
     return results
 
 

@@ -79,7 +79,8 @@ class _Entrant:
 
     def result(self) -> Result:
         """With the runs there were, when a later one failed."""
-        return Result(self._scenario.name, self._builder.name, tuple(self._samples), self._problem, self._zlib)
+        problem = self._problem or ("" if self._samples else "not run")
+        return Result(self._scenario.name, self._builder.name, tuple(self._samples), problem, self._zlib)
 
 
 class Bench:
@@ -93,11 +94,12 @@ class Bench:
         self._shape = shape
         self._context = directory / "context"
         self._made: Make | None = None
+        self._entrants: list[_Entrant] = []
         self._say = say
 
     def measure(self, scenario: Scenario, runs: int) -> list[Result]:
         """Every builder ``runs`` times. One that fails is left out of the rest; its result says why."""
-        entrants = [
+        self._entrants = entrants = [
             _Entrant(builder, scenario, self._registry, self._say)
             for builder in self._builders
             if scenario.takes(builder.name)
@@ -111,7 +113,11 @@ class Bench:
                 scenario.change(self._context, self._shape, number)
             for entrant in entrants:
                 entrant.run(self._context, f"{number + 1}/{runs}", fresh=not scenario.warm, counted=True)
-        return [entrant.result() for entrant in entrants]
+        return self.results()
+
+    def results(self) -> list[Result]:
+        """Of the last scenario; of one that was interrupted, as far as it came."""
+        return [entrant.result() for entrant in self._entrants]
 
     def _make(self, scenario: Scenario) -> None:
         """The context, unless the scenario before had the same and left it alone."""

@@ -173,3 +173,16 @@ def test_a_context_is_kept_for_the_next_scenario(tmp_path: Path) -> None:
     assert [line for line in log if line != "a fresh"] == [
         *("make", "a made", "a changed 0", "make", "a made", "a made")
     ]
+
+
+def test_an_interrupted_scenario_keeps_what_it_measured(tmp_path: Path) -> None:
+    class Interrupted(Recorder):
+        def build(self, context: Path, job: Job) -> Sample:
+            raise KeyboardInterrupt
+
+    bench = Bench([Recorder("a", []), Interrupted("b", [])], Shelf(), Shape(), tmp_path, lambda _: None)
+    with pytest.raises(KeyboardInterrupt):
+        bench.measure(Scenario("x", "kind", make, ""), 2)
+    first, second = bench.results()
+    assert (first.samples, first.problem) == ((Sample(1.0),), "")
+    assert (second.samples, second.problem) == ((), "not run")
