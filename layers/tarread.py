@@ -46,7 +46,8 @@ def read_tar(read: Callable[[int], bytes], *, whiteouts: bool = True, limits: Li
     """The entries of the archive that ``read(n)`` gives, in its order; ``read`` is read to its end.
 
     Paths are relative and without ``.`` parts, but may hold ``..``. FILEs carry a StreamSource. ``whiteouts``:
-    ``.wh.`` names become WHITEOUT and OPAQUE entries. The root's own entry is left out.
+    ``.wh.`` names become WHITEOUT and OPAQUE entries. The root's own entry is left out, and so is what would take its
+    place, as Docker and containerd do: there are archives whose first member has no name.
 
     Raises UnsafeArchive for what is no tar or beyond ``limits``, IntegrityError when the archive is truncated.
     """
@@ -201,9 +202,7 @@ def _entry(member: Member, content: _Content, *, whiteouts: bool) -> Entry | Non
     if kind is None:
         raise UnsafeArchive(f"{show(path)} is a tar member of type {member.typeflag!r}, which pybuild does not know")
     if not path:
-        if kind is Kind.DIRECTORY:
-            return None
-        raise UnsafeArchive("the archive has a member in place of the root directory")
+        return None
     if whiteouts and WHITEOUT_PREFIX in path and (marked := _whiteout(path)) is not path:
         return marked if isinstance(marked, Entry) else None
     size, link, device, source = 0, None, None, None

@@ -164,6 +164,11 @@ def test_archive_of_the_root_alone_is_an_archive(add: Adder) -> None:
     assert add({"a": tar(folder("./"))}, {}, ("a",), "/o").brief() == ["o d 755 0:0 now"]
 
 
+def test_a_first_member_without_a_name_is_passed_over(add: Adder) -> None:
+    added = add({"a": tar(member(""), member("f", b"1"))}, {}, ("a",), "/o/")
+    assert [entry.path for entry in added] == [b"o", b"o/f"]
+
+
 def test_chown_is_for_entries_and_new_parents_and_chmod_for_nothing(add: Adder) -> None:
     archive = tar(member("implied/f", b"", mode=0o640), member("l", type=tarfile.SYMTYPE, linkname="x", mode=0o777))
     added = add({"a": archive}, {"p": directory(mode=0o1777, uid=9)}, ("a",), "/p/q", chown="7:8", chmod="600")
