@@ -52,7 +52,8 @@ class Annotation(NamedTuple):
 
 class NamedContext(NamedTuple):
     """``--build-context NAME=...``: ``kind`` is ``local``, ``oci-layout`` (``reference``: a tag or digest, if any),
-    ``docker-image`` (``path`` is the image's full name), ``remote`` (an address to fetch from) or ``target`` (a stage).
+    ``docker-image`` (``path`` is the image's full name), ``scratch``, ``remote`` (an address to fetch from), or
+    ``target`` (a stage).
     """
 
     name: str
@@ -335,6 +336,8 @@ def _named_context(name: str, value: str, cwd: str) -> NamedContext:
     if scheme == "oci-layout":
         path, reference = _layout(rest)
         return NamedContext(name, "oci-layout", absolute(cwd, path), reference)
+    if scheme == "docker-image" and rest == "scratch":
+        return NamedContext(name, "scratch", "")
     if scheme == "docker-image":
         return NamedContext(name, "docker-image", str(Reference.parse(rest).tagged()))
     if value.startswith("target:"):

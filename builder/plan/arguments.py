@@ -66,7 +66,7 @@ def arguments(dockerfile: Dockerfile, request: BuildRequest) -> Arguments:
     if request.epoch is not None:
         given.setdefault(EPOCH, str(request.epoch))
     _check_steering(given)
-    values = _automatic(request.platform, given, request.target or "default")
+    values = _automatic(request.platform, given, request.target or dockerfile.stages[-1].name or "default")
     spans: dict[str, Span] = {}
     for instruction in dockerfile.global_args:
         _declare(instruction, given, values, dockerfile.escape)

@@ -107,7 +107,8 @@ class _Lowering:
         op = CopyOp((".",), "/", None, None, keep_owner=name in self.found.owned)
         node = self.table.add(op, (below, source), Shown(f"FROM {name}", scope.stage, 1, scope.total, span))
         state = stage_state.scratch(node, self.found.platform)._replace(position=1)
-        return state._replace(history=state.history.plus((History(comment=stage_state.UNEXPLAINED), node)))
+        line = History(created_by=f"local source for {name}", comment=stage_state.UNEXPLAINED)
+        return state._replace(history=state.history.plus((line, node)))
 
     def _node(self, ref: Ref) -> NodeId:
         match ref:

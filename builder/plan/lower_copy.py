@@ -1,5 +1,6 @@
 """COPY and ADD: expanded words, the destination, owners and modes. Pure."""
 
+import posixpath
 import re
 
 from builder.dockerfile.ignore_patterns import PatternError
@@ -73,12 +74,12 @@ def _operation(
     if any(isinstance(source, GitTree) for source in found) and not place.endswith("/"):
         place += "/"  # a repository's files go into a directory
     # BuildKit takes heredocs after all other sources.
-    heredocs = [_inline(word, expander) for word in instruction.sources if isinstance(word, Heredoc)]
+    heredocs = [word for word in instruction.sources if isinstance(word, Heredoc)]
     adds = isinstance(instruction, Add)
     unpacks = isinstance(instruction, Add) and instruction.unpack is not False
     parents = isinstance(instruction, Copy) and instruction.parents
     op = (AddOp if unpacks else CopyOp)(
-        sources=(*found, *heredocs),
+        sources=(*found, *(_inline(heredoc, expander, instruction) for heredoc in heredocs)),
         dest=place,
         chown=chown,
         chmod=chmod,
@@ -101,9 +102,17 @@ def destination(workdir: str, dest: str) -> str:
     return path + "/" if is_directory and path != "/" else path
 
 
-def _inline(heredoc: Heredoc, expander: Expander) -> InlineFile:
+def _inline(heredoc: Heredoc, expander: Expander, instruction: Copy | Add) -> InlineFile:
+    name = posixpath.normpath(f"/{heredoc.name}").lstrip("/")
+    if not name or "/" in name:
+        raise PlanError(
+            f"<<{heredoc.name}: a heredoc is a file of this name, which cannot be that of a directory or lie in one",
+            span=instruction.span,
+            hint="write the directory before the instruction's last slash: COPY <<FILE DIRECTORY/",
+            about=f"<<{heredoc.name}",
+        )
     body = expander.heredoc(heredoc.body) if heredoc.expand else heredoc.body
-    return InlineFile(heredoc.name, body.encode(errors="surrogateescape"))
+    return InlineFile(name, body.encode(errors="surrogateescape"))
 
 
 def _patterns(instruction: Copy | Add) -> tuple[str, ...]:

@@ -207,6 +207,8 @@ def _context_ref(context: NamedContext, name: str, platform: Platform, span: Spa
     match context.kind:
         case "local" | "remote":
             return LocalRef(context.name)
+        case "scratch":
+            return ScratchRef()
         case "target":
             if context.path.lower() in stages:
                 return StageRef(stages[context.path.lower()])

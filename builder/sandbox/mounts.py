@@ -91,7 +91,7 @@ def _secret(data: bytes, numbers: tuple[int, ...], flags: int) -> int:
         with open(path, "wb") as file:
             file.write(data)
             os.fchown(file.fileno(), uid, gid)
-            os.fchmod(file.fileno(), mode & 0o7777)
+            os.fchmod(file.fileno(), mode & 0o777)
         return open_mount(path, flags | MS_NOSUID | (0 if mode & 0o111 else MS_NOEXEC))
     finally:
         unmount(_PLACE)

@@ -217,7 +217,7 @@ def _fill(path: str, mount: CacheMount, chosen: Chosen | None) -> None:
     if chosen is None or owned:
         os.mkdir(path)
         os.chown(path, mount.uid or 0, mount.gid or 0)
-        os.chmod(path, CACHE_MODE if mount.mode is None else mount.mode & 0o7777)
+        os.chmod(path, CACHE_MODE if mount.mode is None else mount.mode & 0o777)
     else:
         assert os.path.basename(path) == TOP.decode()
         unpack(entries(chosen), os.path.dirname(path))

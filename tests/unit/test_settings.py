@@ -162,6 +162,7 @@ def test_other_security_options(given: str) -> None:
         ("ssh://h/x", ("remote", "ssh://h/x", None)),
         ("target:x", ("target", "x", None)),
         ("docker-image://debian", ("docker-image", "docker.io/library/debian:latest", None)),
+        ("docker-image://scratch", ("scratch", "", None)),
         ("oci-layout:///a:b/img", ("oci-layout", "/a:b/img", None)),
         ("oci-layout:///img@sha256:" + "0" * 64, ("oci-layout", "/img", "sha256:" + "0" * 64)),
     ],

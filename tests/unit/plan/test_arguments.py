@@ -88,10 +88,11 @@ def test_automatic_arguments_are_overridden_by_defaults_and_build_args() -> None
     assert env("ARG TARGETARCH=baz\nFROM scratch\nARG TARGETARCH\nRUN x\n") == {"TARGETARCH": "baz"}
 
 
-def test_target_stage_is_as_it_was_typed() -> None:
-    text = "FROM scratch AS one\nARG TARGETSTAGE\nRUN x\n"
+def test_target_stage_is_as_it_was_typed_or_the_last_one() -> None:
+    text = "FROM scratch AS One\nARG TARGETSTAGE\nRUN x\n"
     assert env(text, target="ONE") == {"TARGETSTAGE": "ONE"}
-    assert env(text) == {"TARGETSTAGE": "default"}
+    assert env(text) == {"TARGETSTAGE": "one"}
+    assert env(f"{text}FROM one\nRUN x\n") == {"TARGETSTAGE": "default"}
 
 
 def test_from_sees_automatic_arguments() -> None:

@@ -96,6 +96,14 @@ def test_heredocs_come_after_other_sources() -> None:
     assert created_by(found) == ["COPY x <<a /c/ # buildkit"]
 
 
+def test_a_heredoc_is_a_file_of_its_name() -> None:
+    found = plan("FROM scratch\nCOPY <</a <<b/ /c/\n1\n/a\n2\nb/\n")
+    assert only(found, CopyOp).sources == (InlineFile("a", b"1\n"), InlineFile("b", b"2\n"))
+    assert created_by(found) == ["COPY <</a <<b/ /c/ # buildkit"]
+    for name in ("a/b", ".", "..", "/"):
+        assert "a heredoc is a file" in refused(f"FROM scratch\nCOPY <<{name} /c/\n1\n{name}\n").message
+
+
 def test_add() -> None:
     found = plan("FROM scratch\nADD --chown=1:2 a.tar /x\n")
     assert only(found, AddOp) == AddOp(("a.tar",), "/x", "1:2", None, keep_owner=False)

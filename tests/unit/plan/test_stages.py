@@ -236,7 +236,11 @@ def test_a_directory_as_a_base(text: str, fields: dict[str, str]) -> None:
     assert last(found).title == "FROM dir"
     assert found.layers == (found.target,)
     ((entry, node),) = found.history
-    assert (entry.created_by, entry.comment, entry.empty_layer) == ("", "buildkit.exporter.image.v0", False)
+    assert (entry.created_by, entry.comment, entry.empty_layer) == (
+        "local source for dir",
+        "buildkit.exporter.image.v0",
+        False,
+    )
     assert node == found.target
     assert found.config.env == (ENV_PATH,)
 
@@ -247,6 +251,12 @@ def test_steps_on_a_directory() -> None:
     assert [node.position for node in found.nodes.values()] == [0, 0, 1, 2]
     copied = [node.op for node in found.nodes.values() if isinstance(node.op, CopyOp)]
     assert [op.keep_owner for op in copied] == [True]
+
+
+def test_scratch_as_a_named_context() -> None:
+    contexts = (NamedContext("base", "scratch", ""), NamedContext("one", "scratch", ""))
+    found = plan("FROM image AS one\nRUN never\nFROM base\nCOPY --from=one / /x\n", build_contexts=contexts)
+    assert titles(found) == ["FROM scratch", "COPY --from=one / /x"]
 
 
 def test_scratch_cannot_be_replaced() -> None:
