@@ -307,7 +307,7 @@ def _check(manifest: Manifest, reference: Reference) -> None:
         if not media.is_layer(layer.media_type):
             raise InvalidImage(
                 f"{reference.familiar}: layers of type {layer.media_type[:100]!r} cannot be used",
-                hint="layers are tar archives: plain, gzip or zstd",
+                hint="layers are tar archives: plain, gzip or zstd; foreign ones, of Windows, are not supported",
             )
         if layer.size > MAX_LAYER_SIZE:
             raise InvalidImage(f"{reference.familiar}: a layer of {layer.size} bytes is too large")

@@ -78,7 +78,7 @@ def _named(ref: ImageRef, found: Survey, store: "Store", images: Images) -> Base
         known = images.find(Reference.parse(name), ref.platform)
     except PybuildError as error:
         hint = suggestion(ref.name, stages) if error.code in _NOT_THERE else None
-        message = f"{ref.name}: {error.message}"
+        message = error.message if error.message.startswith(ref.name) else f"{ref.name}: {error.message}"
         raise PlanError(message, span=ref.span, hint=hint or error.hint, code=error.code) from error
     if known is None:
         hint = suggestion(ref.name, stages) or "leave out --pull=never to fetch it, or 'pybuild load' it from a file"

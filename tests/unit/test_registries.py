@@ -138,6 +138,15 @@ def test_an_image_of_another_platform_takes_no_name(builds: Builds, fake: FakeRe
     builds.build(text, offline=True)
 
 
+def test_an_image_is_named_once(builds: Builds, fake: FakeRegistry) -> None:
+    index = make_index(entry(BASE, platform={"os": "windows", "architecture": "amd64"}))
+    fake.put_manifest("team/base", index, "application/vnd.oci.image.index.v1+json", "other")
+    name = f"{fake.host}/team/base:other"
+    with pytest.raises(PlanError) as caught:
+        builds.build(f"FROM {name}\n")
+    assert caught.value.message.startswith(f"{name} has no image for linux/")
+
+
 def test_a_push_and_its_names(builds: Builds, fake: FakeRegistry) -> None:
     with FakeRegistry().running() as second:
         names = (f"{fake.host}/team/app:1", f"{fake.host}/team/app:2", f"{second.host}/app:latest")
