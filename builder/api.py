@@ -122,6 +122,7 @@ def _prepare(bench: _Bench) -> _Prepared:
     """Everything that is known before a step runs: the plan, the context's digests, the cache's records."""
     request, store, emit, clock, registries = bench
     dockerfile = read(request)
+    parse_ignores(request.ignores)  # a mistake there is one whether the context is looked into or not
     bench.phase("resolve", True)
     store.supply.connect(Fetcher(store, registries if request.pull != "never" else None))
     images = Images(store, registries, request.platform, Reports(emit, clock), request.pull)

@@ -4,13 +4,13 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import assert_never
 
 from builder.errors import Cancelled, Span, StepFailed
 from builder.grants import Grants
 from builder.plan.graph import RunOp
-from builder.plan.mounts import BindMount, CacheMount, SecretMount, SshMount, TmpfsMount
+from builder.plan.mounts import BindMount, CacheMount, RunMount, SecretMount, SshMount, TmpfsMount
 from builder.plan.select_mounts import Chosen, MountSelection
 from builder.sandbox import spec
 from builder.sandbox.reasons import missing_owner
@@ -64,24 +64,29 @@ def mounted(op: RunOp, selection: MountSelection | None, helpers: Helpers, span:
         chosen = selection.chosen if selection is not None else (None,) * len(op.mounts)
         acquiring = _Acquiring(helpers, stack, span)
         # Caches in one order for all steps: two that wait for each other's would wait for ever.
-        pairs = sorted(zip(op.mounts, chosen, strict=True), key=lambda pair: _order(*pair))
-        for mount, source in pairs:
-            acquiring.add(mount, source)
+        made: dict[int, spec.Mount | None] = {}
+        for place in sorted(range(len(op.mounts)), key=lambda place: _order(op.mounts[place], chosen[place])):
+            made[place] = acquiring.add(op.mounts[place], chosen[place])
         extra = edits(op.devices, helpers.grants, span) if op.devices else Edits((), ())
-        acquiring.mounts += extra.mounts
         acquiring.env.update(extra.env)
         own = {name for name, _ in op.env}
         env = ((name, value) for name, value in acquiring.env.items() if name != AGENT_VARIABLE or name not in own)
-        yield Mounted(tuple(acquiring.mounts), tuple(env))
+        yield Mounted((*_one_a_target(op.mounts, made), *extra.mounts), tuple(env))
 
 
 def _order(mount: object, chosen: Chosen | None) -> str:
     return _cache_kind(mount, chosen).identity if isinstance(mount, CacheMount) else ""
 
 
+def _one_a_target(asked: Sequence[RunMount], made: Mapping[int, spec.Mount | None]) -> Iterable[spec.Mount]:
+    """The last of those with one target: BuildKit mounts no other, and counts secrets after the rest, sockets last."""
+    late: dict[type, int] = {SecretMount: 1, SshMount: 2}
+    order = sorted(made, key=lambda place: (late.get(type(asked[place]), 0), place))
+    return {mount.target: mount for place in order if (mount := made[place]) is not None}.values()
+
+
 class _Acquiring:
     def __init__(self, helpers: Helpers, stack: contextlib.ExitStack, span: Span | None) -> None:
-        self.mounts: list[spec.Mount] = []
         self.env: dict[str, str] = {}
         self._helpers = helpers
         self._stack = stack
@@ -89,21 +94,22 @@ class _Acquiring:
         self._held: dict[str, str] = {}
         """Caches of this step: mounted twice, one is the same directory twice."""
 
-    def add(self, mount: BindMount | CacheMount | TmpfsMount | SecretMount | SshMount, chosen: Chosen | None) -> None:
+    def add(self, mount: RunMount, chosen: Chosen | None) -> spec.Mount | None:
+        """None when there is nothing to mount."""
         if isinstance(mount, CacheMount | SecretMount | SshMount):
             self._refuse_owner(mount.uid or 0, mount.gid or 0)
         match mount:
             case BindMount():
                 assert chosen is not None
-                self.mounts.append(self._bind(mount, chosen))
+                return self._bind(mount, chosen)
             case CacheMount():
-                self.mounts.append(self._cache(mount, chosen))
+                return self._cache(mount, chosen)
             case TmpfsMount():
-                self.mounts.append(spec.TmpfsMount(mount.target, mount.size, mount.read_only))
+                return spec.TmpfsMount(mount.target, mount.size, mount.read_only)
             case SecretMount():
-                self._secret(mount)
+                return self._secret(mount)
             case SshMount():
-                self._agent(mount)
+                return self._agent(mount)
             case _:
                 assert_never(mount)
 
@@ -171,7 +177,7 @@ class _Acquiring:
                 )
         return path
 
-    def _secret(self, mount: SecretMount) -> None:
+    def _secret(self, mount: SecretMount) -> spec.Mount | None:
         data = self._helpers.secrets.get(mount.id)
         if data is None and mount.required:
             raise StepFailed(
@@ -181,10 +187,11 @@ class _Acquiring:
             )
         if mount.env is not None:
             self.env[mount.env] = (data or b"").decode(errors="surrogateescape")
-        if mount.target is not None and data is not None:
-            self.mounts.append(spec.SecretFile(mount.target, data, mount.mode, mount.uid, mount.gid))
+        if mount.target is None or data is None:
+            return None
+        return spec.SecretFile(mount.target, data, mount.mode, mount.uid, mount.gid)
 
-    def _agent(self, mount: SshMount) -> None:
+    def _agent(self, mount: SshMount) -> spec.Mount | None:
         """SSH_AUTH_SOCK is set whether there is an agent or not, as in BuildKit."""
         self.env.setdefault(AGENT_VARIABLE, mount.target)
         source = find(self._helpers.grants.agents, mount.id)
@@ -194,11 +201,12 @@ class _Acquiring:
                 span=self._span,
                 hint=f"give it with --ssh {mount.id}, or a key with --ssh {mount.id}=FILE",
             )
-        if source is not None:
-            directory = self._helpers.store.temporary("agent")
-            owner = Owner(mount.mode, mount.uid, mount.gid)
-            path = self._stack.enter_context(agent_socket(source, directory, owner))
-            self.mounts.append(spec.HostMount(mount.target, path, False, False))
+        if source is None:
+            return None
+        directory = self._helpers.store.temporary("agent")
+        owner = Owner(mount.mode, mount.uid, mount.gid)
+        path = self._stack.enter_context(agent_socket(source, directory, owner))
+        return spec.HostMount(mount.target, path, False, False)
 
 
 def _cache_kind(mount: CacheMount, chosen: Chosen | None) -> CacheKind:

@@ -75,6 +75,17 @@ RUN ls -d /t
     assert found.startswith("f\na\n") and "ls: /t: No such file" in found
 
 
+def test_of_two_mounts_with_one_target_the_last_is_mounted(bench: Bench, tmp_path: Path) -> None:
+    context = write_tree(tmp_path / "context", {"file": "f\n", "d/in": "in\n"})
+    text = """FROM busybox
+RUN --mount=source=file,target=/t --mount=type=cache,target=/t ls -A /t; grep -c ' /t ' /proc/mounts
+RUN --mount=type=cache,target=/t --mount=source=d,target=/t cat /t/in; grep -c ' /t ' /proc/mounts
+RUN --mount=type=secret,id=s,target=/t --mount=source=d,target=/t cat /t; grep -c ' /t ' /proc/mounts
+"""
+    built = bench.attempt(dockerfile(context, text), f"--secret=id=s,src={context}/file")
+    assert said(built) == "1\nin\n1\nf\n1\n"
+
+
 def test_mount_points_leave_no_trace(bench: Bench, tmp_path: Path) -> None:
     text = """FROM busybox
 RUN touch -d @1000000000 /usr /

@@ -10,6 +10,7 @@ import pytest
 from builder import api
 from builder.api import BuildResult
 from builder.settings import BuildRequest, OutputSpec
+from layers.errors import PybuildError
 from layers.image import Platform
 from layers.load import load
 from layers.store import Store
@@ -152,3 +153,8 @@ def test_the_bytes_of_a_layer_do_not_depend_on_when_it_was_packed(builds: Builds
         with Store.open(str(builds.directory / root)) as store:
             layers.append(store._context.database.all("SELECT digest FROM blobs WHERE kind = 'gzip'"))
     assert layers[0] == layers[1] != []
+
+
+def test_an_ignore_file_has_to_be_right_even_when_no_step_needs_the_context(builds: Builds) -> None:
+    with pytest.raises(PybuildError, match="not closed"):
+        builds.build("x", "FROM scratch\nENV a=1\n", ignores=((".dockerignore", b"[a\n"),))
