@@ -4,6 +4,7 @@ What has been looked at once is remembered as it was then, packed into about 120
 step's key and the entries of its layer speak of the same files; packing checks the bytes against the digests.
 """
 
+import hashlib
 import os
 import stat
 import time
@@ -17,14 +18,16 @@ from builder.plan.hashhelper import HashHelper
 from builder.plan.hashing import Check, Wanted, hash_files, unchecked
 from builder.plan.hostfiles import HostFiles, Ignores
 from builder.plan.listing import KINDS, PLAIN, Extra, Listing, Stat, key_of, make_stat, read_extra
-from layers.entry import Entry, FileSource, Kind
+from layers.entry import BytesSource, Entry, FileSource, Kind
 from layers.errors import SourceChanged
 from layers.filedigests import StatKey
 
+_EMPTY = hashlib.sha256().digest()
+
 
 class Context:
-    """A ``Tree`` of the host directory ``root``. Sockets and ignored files are not there; owners are 0:0, unless
-    ``owners`` says that those of the files count. Thread-safe.
+    """A ``Tree`` of the host directory ``root``. Sockets are empty files, ignored files are not there; owners are
+    0:0, unless ``owners`` says that those of the files count. Thread-safe.
 
     FILE entries have a FileSource, with the digest once it has been asked for. Raises SourceChanged when a file
     changes between being listed and being hashed, PybuildError for what may not be read.
@@ -54,6 +57,8 @@ class Context:
         return self._entries(path, listing, slice(None)) if listing is not None else []
 
     def sha256(self, entry: Entry) -> bytes:
+        if isinstance(entry.source, BytesSource):
+            return hashlib.sha256(entry.source.data).digest()
         found = self._files.find(entry.path)
         if found is None:
             raise SourceChanged(self._files.path(entry.path))
@@ -137,6 +142,8 @@ class Context:
                 digest = listing.digest(position)
                 assert digest is not None
                 rows.append(file_row(record[0], record[1] & 0o7777, extra[2:], extra[1], digest))
+            elif stat.S_ISSOCK(record[1]):
+                rows.append(file_row(record[0], record[1] & 0o7777, extra[2:], extra[1], _EMPTY))
             else:
                 rows.append(other_row(record[0], self._entry(path, record, extra, None)))
         return rows
@@ -174,6 +181,8 @@ class Context:
             source = FileSource(self._root + b"/" + path, digest)
             return Entry(path, Kind.FILE, mode & 0o7777, uid, gid, mtime_ns, size, None, None, xattrs, source)
         kind = KINDS[stat.S_IFMT(mode)]
+        if kind is Kind.FILE:
+            return Entry(path, kind, mode & 0o7777, uid, gid, mtime_ns, 0, None, None, xattrs, BytesSource(b""))
         device = (os.major(special), os.minor(special)) if kind in {Kind.CHAR, Kind.BLOCK} else None
         return Entry(path, kind, mode & 0o7777, uid, gid, mtime_ns, 0, link, device, xattrs)
 

@@ -26,7 +26,7 @@ class Listed(NamedTuple):
 
 
 def listing(root: str, matcher: Matcher | None) -> Iterator[Listed]:
-    """Parents first, siblings in order of names. A socket is in no context: its ``kind`` is None.
+    """Parents first, siblings in order of names. ``kind`` is None for what no context can hold.
 
     Raises PybuildError for what may not be read.
     """

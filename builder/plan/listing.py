@@ -19,6 +19,7 @@ KINDS = {
     stat.S_IFIFO: Kind.FIFO,
     stat.S_IFCHR: Kind.CHAR,
     stat.S_IFBLK: Kind.BLOCK,
+    stat.S_IFSOCK: Kind.FILE,  # no layer can hold a socket: it becomes an empty file, as in BuildKit
 }
 _NO_XATTRS = {errno.ENOTSUP, errno.ENODATA}
 _RAW = 32
@@ -99,7 +100,7 @@ def unpack_extras(packed: bytes) -> dict[int, Extra]:
 
 
 def make_stat(name: bytes, status: os.stat_result) -> Stat | None:
-    """None for a socket, which no layer can hold."""
+    """None for what is of no kind that there is."""
     if status.st_mode & 0o170000 not in KINDS:
         return None
     return (name, *status[:7], status.st_mtime_ns, status.st_ctime_ns, status.st_rdev)

@@ -19,7 +19,7 @@ from builder.plan.graph import CopyOp
 from builder.plan.hashing import Wanted, hash_files
 from builder.plan.select import Selection, select
 from builder.solve.copy import copy_entries
-from layers.entry import Entry, FileSource, Kind
+from layers.entry import BytesSource, Entry, FileSource, Kind
 from layers.errors import PybuildError, SourceChanged
 from layers.filedigests import StatKey
 from tests.support.trees import MemoryTree, NoDigests, write_tree
@@ -70,14 +70,15 @@ def test_entries_have_owner_root_and_the_metadata_of_the_host(tmp_path: Path) ->
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / "socket"))
     context = opened(tmp_path)
-    d, f, link, p = context.children(b"")
+    d, f, link, p, s = context.children(b"")
     assert (d.path, d.kind, d.mode, d.uid, d.gid, d.size) == (b"d", Kind.DIRECTORY, 0o1777, 0, 0, 0)
     assert f == Entry(
         b"f", Kind.FILE, 0o4750, 0, 0, 1_234_567_890_123_456_789, 4, source=FileSource(os.fsencode(tmp_path / "f"))
     )
     assert (link.kind, link.link, link.size) == (Kind.SYMLINK, b"f", 0)
     assert (p.kind, p.mode) == (Kind.FIFO, 0o600)
-    assert context.lookup(b"socket") is None
+    assert (s.path, s.kind, s.size, s.source) == (b"socket", Kind.FILE, 0, BytesSource(b""))
+    assert context.sha256(s) == hashlib.sha256().digest()
 
 
 def test_lookup_needs_no_listing_and_follows_no_link(tmp_path: Path) -> None:

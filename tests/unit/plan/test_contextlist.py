@@ -63,7 +63,7 @@ def test_without_an_ignore_file_everything_is_in(tmp_path: Path) -> None:
     assert {item.state for item in listed(make(tmp_path), None)} == {"in"}
 
 
-def test_links_are_not_followed_and_sockets_left_out(tmp_path: Path) -> None:
+def test_links_are_not_followed_and_sockets_are_files(tmp_path: Path) -> None:
     (tmp_path / "l").symlink_to("/etc")
     here = os.open(tmp_path, os.O_RDONLY)
     with socket.socket(socket.AF_UNIX) as made:
@@ -72,7 +72,7 @@ def test_links_are_not_followed_and_sockets_left_out(tmp_path: Path) -> None:
     os.close(here)
     assert [(item.path, item.kind, item.state) for item in found] == [
         (b"l", Kind.SYMLINK, "in"),
-        (b"s", None, "out"),
+        (b"s", Kind.FILE, "in"),
     ]
 
 
