@@ -18,13 +18,18 @@ BATCH = 500
 
 class LayerRecord(NamedTuple):
     id: LayerId
-    below: Rootfs
+    place: str
+    """What it stands on, as text: it is asked for far more often than looked at."""
     imported: DiffId | None
     """The diff id an image gave it; None for layers made here."""
     verified: bool
     """Its bytes were seen to have that diff id."""
     snapshot: bool
     indexed: bool
+
+    @property
+    def below(self) -> Rootfs:
+        return parse_rootfs(self.place)
 
 
 class Packing(NamedTuple):
@@ -97,7 +102,7 @@ class LayerRecords:
             return None
         below, imported, verified, snapshot, indexed = row
         diff_id = DiffId(Digest.parse(imported)) if imported else None
-        return LayerRecord(layer, parse_rootfs(below), diff_id, bool(verified), bool(snapshot), bool(indexed))
+        return LayerRecord(layer, below, diff_id, bool(verified), bool(snapshot), bool(indexed))
 
     def existing(self, layers: Iterable[LayerId]) -> set[LayerId]:
         found: set[LayerId] = set()
