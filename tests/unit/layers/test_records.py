@@ -10,7 +10,7 @@ from layers.buildrecords import ImageTable, StepRecord, StepTable, StoredImage
 from layers.digest import BlobDigest, CacheKey, DiffId, Digest, LayerId
 from layers.errors import StoreBusy, StoreError
 from layers.filedigests import COARSE_TICK_NS, TICK_NS, FileDigests, StatKey
-from layers.records import BATCH, BlobRecord, LayerRecords, Packing
+from layers.records import BATCH, BlobRecord, LayerRecord, LayerRecords, Packing
 from layers.schema import Database
 
 
@@ -43,8 +43,9 @@ def blob(text: str, kind: str = "none", level: int = 0, writer: str = "none", si
 def test_layers(layers: LayerRecords) -> None:
     base = layers.add((), imported=diff("base"))
     top = layers.add((base,), snapshot="boot")
-    assert layers.get(base) == (base, (), diff("base"), False, False, False)
-    assert layers.get(top) == (top, (base,), None, False, True, False)
+    assert layers.get(base) == LayerRecord(base, "", diff("base"), False, False, False)
+    assert layers.get(top) == (found := LayerRecord(top, str(base), None, False, True, False))
+    assert found.below == (base,)
     assert layers.get(LayerId(99)) is None
     assert layers.imported(diff("base"), ()) == base
     assert layers.imported(diff("base"), (base,)) is None
@@ -53,7 +54,7 @@ def test_layers(layers: LayerRecords) -> None:
     assert layers.chain((base, top, LayerId(99))) == (str(diff("base")), None, None)
     layers.set_verified(base)
     layers.set_indexed(base, "boot")
-    assert layers.get(base) == (base, (), diff("base"), True, False, True)
+    assert layers.get(base) == LayerRecord(base, "", diff("base"), True, False, True)
 
 
 def test_ids_are_not_used_again(layers: LayerRecords) -> None:
