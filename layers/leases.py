@@ -59,7 +59,8 @@ class Lease:
 
     def __init__(self, leases: str, temporary: str) -> None:
         self._lock = threading.Lock()
-        self._held: set[str] = set()
+        self._layers: set[LayerId] = set()
+        self._blobs: set[BlobDigest] = set()
         self._count = 0
         self._made = False
         self.name, self._descriptor = _create(leases)
@@ -76,18 +77,22 @@ class Lease:
             self._count += 1
             return os.path.join(self.directory, f"{kind}-{self._count}")
 
+    def has_layers(self, layers: Iterable[LayerId]) -> bool:
+        """Whether all of them are held already."""
+        return self._layers.issuperset(layers)
+
     def hold_layers(self, layers: Iterable[LayerId]) -> None:
-        self._hold(f"layer {layer}" for layer in layers)
+        with self._lock:
+            new = dict.fromkeys(layer for layer in layers if layer not in self._layers)
+            if new:
+                self._write("".join(f"layer {layer}\n" for layer in new).encode())
+                self._layers.update(new)
 
     def hold_blob(self, digest: BlobDigest) -> None:
-        self._hold((f"blob {digest}",))
-
-    def _hold(self, lines: Iterable[str]) -> None:
         with self._lock:
-            new = [line for line in dict.fromkeys(lines) if line not in self._held]
-            if new:
-                self._write("".join(f"{line}\n" for line in new).encode())
-                self._held.update(new)
+            if digest not in self._blobs:
+                self._write(f"blob {digest}\n".encode())
+                self._blobs.add(digest)
 
     def _write(self, lines: bytes) -> None:
         """All of them or none: half a line would be read as something else, and what it names would not be held."""

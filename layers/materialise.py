@@ -33,18 +33,20 @@ class Materialiser:
         """Of layers whose directory is there: held by the lease, they stay as they are while the store is open."""
 
     def workspace(self, rootfs: Rootfs, listener: "Listener | None" = None) -> Workspace:
-        self._context.hold(rootfs)
-        self._begin(rootfs, True, listener)
-        for layer in rootfs:
-            self.snapshot(layer, listener)
+        self._unpacked(rootfs, listener)
         return Workspace(self._context, rootfs)
 
     def stacked(self, rootfs: Rootfs, listener: "Listener | None" = None) -> tuple[str, tuple[str, ...]]:
+        self._unpacked(rootfs, listener)
+        return self._context.snapshots, stack_names(self._context, rootfs)
+
+    def _unpacked(self, rootfs: Rootfs, listener: "Listener | None") -> None:
+        """Every layer has its directory then."""
         self._context.hold(rootfs)
         self._begin(rootfs, True, listener)
         for layer in rootfs:
-            self.snapshot(layer, listener)
-        return self._context.snapshots, stack_names(self._context, rootfs)
+            if layer not in self._snapshots:
+                self._files(layer, contents=True, listener=listener)
 
     def tree(self, rootfs: Rootfs, *, contents: bool, listener: "Listener | None" = None) -> Stack:
         self._context.hold(rootfs)

@@ -75,6 +75,8 @@ class Store:
         self._one_packer: Packer | None = None
         self._used: set[CacheKey] = set()
         self._closed = False
+        self._mountable = False
+        """Overlays can be mounted on what is in the store, as far as one can tell."""
         self.root = context.root
         self.blobs = context.blobs
         self.file_digests = context.files
@@ -226,7 +228,9 @@ class Store:
     def workspace(self, rootfs: Rootfs, *, listener: "Listener | None" = None) -> "Workspace":
         """A writable layer on top of ``rootfs``, whose layers are unpacked where they are not. ``listener`` is told of
         blobs that are fetched for that. Raises StoreError where overlays cannot be mounted."""
-        refuse_overlay(self._context.snapshots)
+        if not self._mountable:
+            refuse_overlay(self._context.snapshots)
+            self._mountable = True
         return self._materialiser().workspace(rootfs, listener)
 
     def stacked(self, rootfs: Rootfs, *, listener: "Listener | None" = None) -> tuple[str, tuple[str, ...]]:

@@ -86,6 +86,8 @@ class StoreContext(NamedTuple):
     def hold(self, layers: Iterable[LayerId]) -> None:
         """Keeps layers from being pruned while this store is open. Raises NotInStore for those already gone."""
         wanted = tuple(layers)
+        if self.lease.has_layers(wanted):
+            return
         with self.gate.shared():
             gone = set(wanted) - self.layers.existing(wanted)
             if gone:
