@@ -40,7 +40,7 @@ class LocalRef(NamedTuple):
 
 
 class ImageRef(NamedTuple):
-    """An image by its name as written, or by a named context. Whether the name is a valid one shows when it is used."""
+    """An image by its name as written, or by a named context."""
 
     name: str
     platform: Platform
@@ -115,8 +115,8 @@ def survey(dockerfile: Dockerfile, request: BuildRequest) -> Survey:
         replacement = _context(contexts, stage.name, platform) if stage.name else None
         if replacement is not None:
             source = _context_ref(replacement, base, platform, stage.base.span, names)
-        elif base.lower() in names:
-            source = StageRef(names[base.lower()])
+        elif base in names:
+            source = StageRef(names[base])
         else:
             source = _outside(contexts, base, platform, stage.base.span, names)
         frames.append(Frame(stage, source, label, replacement is not None))
@@ -294,4 +294,7 @@ def _needs(found: Survey, number: int) -> set[int]:
             refs.append(copy_source(found, number, instruction))
         elif isinstance(instruction, Run):
             refs += mount_sources(found, instruction)
+    for ref in refs:
+        if isinstance(ref, ImageRef) and ref.context is None:
+            ref.full_name()  # a name that cannot be one is an error even where nothing needs it
     return {ref.number for ref in refs if isinstance(ref, StageRef)}

@@ -88,9 +88,20 @@ def test_the_only_stage_has_no_label() -> None:
     assert {node.stage for node in plan("FROM base AS named\nRUN x\n").nodes.values()} == {""}
 
 
-def test_names_ignore_case() -> None:
-    found = plan("FROM scratch AS Build\nRUN x\nFROM BUILD\nCOPY --from=bUiLd / /y\n")
+def test_names_are_in_small_letters_and_only_copy_ignores_case() -> None:
+    found = plan("FROM scratch AS Build\nRUN x\nFROM build\nCOPY --from=bUiLd / /y\n")
     assert titles(found) == ["FROM scratch", "RUN x", "COPY --from=bUiLd / /y"]
+    assert refused("FROM scratch AS Build\nFROM Build\n").message.startswith('failed to parse stage name "Build"')
+
+
+@pytest.mark.parametrize(
+    "line", ["FROM UPPER", "FROM a:b:c", "COPY --from=UPPER x y", "RUN --mount=from=a@b,target=/x y"]
+)
+def test_a_name_that_cannot_be_an_images_is_an_error_where_nothing_needs_it(line: str) -> None:
+    error = refused(f"FROM scratch AS unused\n{line}\nFROM scratch\nRUN x\n")
+    assert error.message.startswith("failed to parse stage name")
+    assert error.span is not None
+    assert error.span.first_line == 2
 
 
 def test_from_takes_the_last_definition_above_and_copy_the_last_of_all() -> None:
@@ -154,10 +165,6 @@ def test_a_forward_reference_passes_where_nothing_needs_it() -> None:
     text = "FROM scratch AS a\nCOPY --from=b / /\nFROM scratch AS b\nRUN b\n"
     assert titles(plan(text)) == ["FROM scratch", "RUN b"]
     assert "needs to be defined before" in refused(text, target="a").message
-
-
-def test_bad_names_pass_where_nothing_needs_them() -> None:
-    assert titles(plan("FROM NOT/valid AS a\nCOPY --from=in:va:lid / /\nFROM scratch\nRUN x\n"))[-1] == "RUN x"
 
 
 def test_an_unresolved_image_is_not_guessed() -> None:
