@@ -120,6 +120,7 @@ def make_request(session: Session, given: Mapping[str, Any], host: Host) -> Buil
     keep = any(text in _KEEP_GIT_DIR for text in given["build_arg"])
     files = read_files(Inputs(given["path"], given["file"], given["ignorefile"], host.cwd, keep), staging)
     session.sources[files.dockerfile_path] = files.dockerfile_text
+    session.sources.update(files.ignores)
     request = from_flags(flags, files, host._replace(docker_config=docker_config(host.environ)))
     check_contexts(request)
     return _with_run_flags(request._replace(grants=grants), given)

@@ -1,5 +1,6 @@
 """How an error looks: the end of the step's output, the Dockerfile's lines with a caret, the message, the hint."""
 
+import re
 import traceback
 from typing import Any
 
@@ -11,6 +12,10 @@ from layers.errors import PybuildError
 _BEFORE = 2
 """Lines of the file shown above the one that is meant."""
 _LONGEST_SPAN = 12
+_WIDEST = 160
+"""Characters of a line shown; of a longer one, those around what is meant."""
+_LEFT = 40
+"""Characters before what is meant."""
 _TAIL_LINES = 20
 _RULE = "------"
 
@@ -51,10 +56,12 @@ def narrowed(source: bytes | None, span: Span, about: str) -> Span:
     if source is None or not about or span.width:
         return span
     lines = source.decode("utf-8", "replace").split("\n")
-    for number in range(span.first_line, min(span.last_line, len(lines)) + 1):
-        column = lines[number - 1].find(about)
-        if column >= 0:
-            return Span(span.path, number, number, column, len(about))
+    text = re.escape(about)
+    for pattern in (rf"(?<!\S){text}(?!\S)", rf"(?<!\S){text}", text):
+        for number in range(span.first_line, min(span.last_line, len(lines)) + 1):
+            found = re.search(pattern, lines[number - 1])
+            if found:
+                return Span(span.path, number, number, found.start(), len(about))
     return span
 
 
@@ -71,9 +78,12 @@ def excerpt(source: bytes | None, span: Span) -> list[str]:
     found = []
     for number in shown:
         mark = ">" if number >= first else " "
-        found.append(f"{mark} {number:{gutter}} | {_shown(lines[number - 1])}".rstrip())
-        if number == first:
-            found.append(f"  {'':{gutter}} | {_caret(lines[number - 1], span)}")
+        line = _shown(lines[number - 1])
+        caret = _caret(lines[number - 1], span) if number == first else ""
+        line, caret = _clipped(line, caret)
+        found.append(f"{mark} {number:{gutter}} | {line}".rstrip())
+        if caret:
+            found.append(f"  {'':{gutter}} | {caret}")
     if last > shown[-1]:
         found.append(f"  {'':{gutter}} | ... (to line {last})")
     return found
@@ -93,6 +103,17 @@ def _caret(line: str, span: Span) -> str:
     start = len(_shown(line[:column]))
     end = len(_shown(line[: column + width]))
     return " " * start + "^" * max(end - start, 1)
+
+
+def _clipped(line: str, caret: str) -> tuple[str, str]:
+    """A line and what is below it, both cut to what a person can look at."""
+    if len(line) <= _WIDEST:
+        return line, caret
+    start = len(caret) - len(caret.lstrip())
+    cut = start - _LEFT if start > _WIDEST - _LEFT else 0
+    end = cut + _WIDEST
+    before, after = "..." if cut else "", "..." if end < len(line) else ""
+    return f"{before}{line[cut:end]}{after}", f"{' ' * len(before)}{caret[cut:end]}" if caret else ""
 
 
 def _tail(tail: bytes) -> list[str]:

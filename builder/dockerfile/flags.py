@@ -157,12 +157,13 @@ def _bool(flag: FlagWord, head: str, value: str) -> str:
 
 
 def _hint(keyword: str, name: str, known: Mapping[str, Kind]) -> str:
-    near = nearest(name, known)
+    near = name.lower() if name.lower() in known else nearest(name, known)
     if near is not None:
         return f"did you mean --{near}?"
     if not known:
         return f"{keyword} has no flags; an argument that begins with -- can follow a bare --"
-    return f"{keyword} has " + ", ".join(f"--{each}" for each in known)
+    others = " and ".join(other for other, flags in FLAGS.items() if name in flags)
+    return (f"it is for {others}; " if others else "") + f"{keyword} has " + ", ".join(f"--{each}" for each in known)
 
 
 def nearest(word: str, candidates: Iterable[str]) -> str | None:

@@ -277,6 +277,12 @@ class _Reader:
             return bare[:-1], True
         return line, False
 
+    def _missing_end(self, mark: HeredocMark, start: int) -> str:
+        for number, line in enumerate(self.lines[start:], start + 1):
+            if line.strip() == mark.name:
+                return f"line {number} does not end it, because of its blanks; only tabs may stand there, after <<-"
+        return f"a line with nothing but {mark.name} ends it"
+
     def _bodies(self, text: str, span: Span) -> tuple[Body, ...]:
         bodies: list[Body] = []
         for mark in find_heredocs(text, self.directives.escape, span):
@@ -286,7 +292,7 @@ class _Reader:
                     raise ParseError(
                         f"the heredoc {mark.name} has no end",
                         span=Span(self.path, span.first_line, len(self.lines)),
-                        hint=f"a line with nothing but {mark.name} ends it",
+                        hint=self._missing_end(mark, start),
                     )
                 line = self.lines[self.at].rstrip("\r\n")
                 self.at += 1

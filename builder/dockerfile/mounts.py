@@ -133,8 +133,10 @@ def parse_mount(value: str, expand: Callable[[str], str]) -> Mount:
         key, equals, text = field.partition("=")
         key = _SAME.get(key.lower(), key.lower())
         if not equals and key not in _SWITCHES:
+            if not field:
+                raise MountError("a mount field is empty", "leave no blank after a comma, and no comma at the end")
             hint = _near(key, _KEYS) if key not in _KEYS else f"write {key}=VALUE"
-            raise MountError(f"the mount field {field or 'that is empty'} needs a value", hint)
+            raise MountError(f"the mount field {field} needs a value", hint)
         mount = _with(mount, key, field, (text if key == "from" else expand(text)) if equals else "true")
         given[key] = None
     return _checked(mount, given)
@@ -194,10 +196,16 @@ _READERS: dict[str, _Reader] = {
 }
 
 
+_NO_OWNERS = {
+    "bind": "files are mounted as they are: COPY them with --chmod or --chown, or mount them rw and change them there",
+    "tmpfs": "it belongs to root and anybody may write to it: change that within the RUN",
+}
+
+
 def _checked(mount: Mount, given: dict[str, None]) -> Mount:
     for key in ("mode", "uid", "gid"):
         if key in given and mount.type in {"bind", "tmpfs"}:
-            raise MountError(f"a {mount.type} mount has no key {key}", f"set it within the RUN, where it can be {key}")
+            raise MountError(f"a {mount.type} mount has no key {key}", _NO_OWNERS[mount.type])
     if mount.sharing and mount.type != "cache":
         raise MountError(f"a {mount.type} mount has no key sharing", "it is for type=cache")
     if mount.type == "secret":

@@ -2,10 +2,9 @@
 
 from collections.abc import Callable, Mapping
 
-from builder.dockerfile import parse_commands, parse_files
+from builder.dockerfile import hints, parse_commands, parse_files
 from builder.dockerfile.blanks import SPACE, split_keyword
 from builder.dockerfile.directives import is_builtin, require_builtin_syntax, unheeded_checks, validate_check
-from builder.dockerfile.flags import nearest
 from builder.dockerfile.instructions import (
     Arg,
     Dockerfile,
@@ -22,7 +21,7 @@ from builder.dockerfile.instructions import (
     Volume,
     Workdir,
 )
-from builder.dockerfile.lines import logical_lines
+from builder.dockerfile.lines import LogicalLine, logical_lines
 from builder.dockerfile.statement import Statement, blank_separated, name_value_pairs, quoted_words, statement
 from builder.errors import BuildError, ParseError, Span, Unsupported
 
@@ -53,8 +52,10 @@ def parse(source: bytes, path: str, *, syntax: str | None = None, check: str | N
     stages: list[Stage] = []
     base: From | None = None
     instructions: list[Instruction] = []
+    above: LogicalLine | None = None
     for line in lines.lines:
-        parsed = _instruction(statement(line, lines.escape), warnings)
+        parsed = _instruction(statement(line, lines.escape), warnings, above)
+        above = line
         if isinstance(parsed, From):
             if base is not None:
                 stages.append(_stage(len(stages), base, instructions))
@@ -100,24 +101,18 @@ def _stage(number: int, base: From, instructions: list[Instruction]) -> Stage:
     return Stage(number, base.name, base, tuple(instructions), span)
 
 
-def _instruction(of: Statement, warnings: Warnings) -> Instruction | From:
+def _instruction(of: Statement, warnings: Warnings, above: LogicalLine | None = None) -> Instruction | From:
+    """``above``: the instruction before it, which a line may have been meant for."""
     build = _BUILDERS.get(of.keyword)
     if build is None:
         line = of.line
-        raise ParseError(f"{line.word} is no instruction", span=line.place_word(), hint=_instruction_hint(of.keyword))
+        hint = hints.unknown_instruction(line.word, line.text, above.text if above is not None else "", _BUILDERS)
+        raise ParseError(f"{hints.visible(line.word)} is no instruction", span=line.place_word(), hint=hint)
     return build(of, warnings)
 
 
-def _instruction_hint(keyword: str) -> str:
-    near = nearest(keyword, _BUILDERS)
-    return (
-        f"did you mean {near}?"
-        if near
-        else f"a line that goes on ends in a backslash; there are {', '.join(_BUILDERS)}"
-    )
-
-
 def _from(of: Statement, warnings: Warnings) -> From:
+    flags = of.flags()
     words = blank_separated(of.rest)
     name: str | None = None
     if len(words) == 3 and words[1].text.lower() == "as":
@@ -126,11 +121,11 @@ def _from(of: Statement, warnings: Warnings) -> From:
             raise of.error(
                 f"a stage cannot have the name {words[2].text}",
                 word=words[2],
-                hint="a name starts with a letter; letters, digits and single - _ . between them may follow",
+                hint=hints.stage_name(words[2].text),
             )
     elif len(words) != 1:
-        raise of.error("FROM needs one argument, or three", hint="write FROM image, or FROM image AS name")
-    return From(of.line.span, of.line.text, words[0].text, of.flags().text("platform"), name)
+        raise of.error("FROM needs one argument, or three", hint=hints.from_words([word.text for word in words]))
+    return From(of.line.span, of.line.text, words[0].text, flags.text("platform"), name)
 
 
 def _is_stage_name(name: str) -> bool:
@@ -263,14 +258,14 @@ def _without_warnings(
 
 _BUILDERS: Mapping[str, Callable[[Statement, Warnings], Instruction | From]] = {
     "FROM": _from,
-    "RUN": _without_warnings(parse_commands.run),
+    "RUN": parse_commands.run,
     "COPY": _without_warnings(parse_files.copy),
     "ADD": _without_warnings(parse_files.add),
     "ENV": _env,
     "ARG": _arg,
     "LABEL": _label,
-    "CMD": _without_warnings(parse_commands.cmd),
-    "ENTRYPOINT": _without_warnings(parse_commands.entrypoint),
+    "CMD": parse_commands.cmd,
+    "ENTRYPOINT": parse_commands.entrypoint,
     "WORKDIR": _workdir,
     "USER": _user,
     "EXPOSE": _expose,

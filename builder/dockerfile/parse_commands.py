@@ -1,5 +1,7 @@
 """RUN, CMD, ENTRYPOINT, SHELL and HEALTHCHECK. Pure."""
 
+import re
+
 from builder.dockerfile.blanks import SPACE
 from builder.dockerfile.durations import parse_duration
 from builder.dockerfile.flags import Flags, nearest
@@ -15,9 +17,15 @@ _NETWORKS = ("default", "none", "host")
 _SECURITY = ("sandbox", "insecure")
 
 
-def run(of: Statement) -> Run:
+Warnings = list[tuple[str, Span]]
+
+_NEARLY_A_LIST = r"\[(?:['\"\u201c\u2018]|\s*['\"\u201c\u2018][^\]]*['\"\u201d\u2019]\s*,)"
+"""Not ``[ "$a" = b ]``, which is a command."""
+
+
+def run(of: Statement, warnings: Warnings) -> Run:
     flags = of.flags()
-    command, shell_form = _command(of)
+    command, shell_form = _command(of, warnings)
     if not command:
         raise of.error("RUN [] has no command", hint='write RUN ["program", "argument"]')
     for flag in of.flag_words:
@@ -41,14 +49,14 @@ def run(of: Statement) -> Run:
     )
 
 
-def cmd(of: Statement) -> Cmd:
+def cmd(of: Statement, warnings: Warnings) -> Cmd:
     of.flags()
-    return Cmd(of.line.span, of.line.text, *_command(of))
+    return Cmd(of.line.span, of.line.text, *_command(of, warnings))
 
 
-def entrypoint(of: Statement) -> Entrypoint:
+def entrypoint(of: Statement, warnings: Warnings) -> Entrypoint:
     of.flags()
-    return Entrypoint(of.line.span, of.line.text, *_command(of))
+    return Entrypoint(of.line.span, of.line.text, *_command(of, warnings))
 
 
 def shell(of: Statement) -> Shell:
@@ -61,9 +69,14 @@ def shell(of: Statement) -> Shell:
     return Shell(of.line.span, of.line.text, words)
 
 
-def _command(of: Statement) -> tuple[tuple[str, ...], bool]:
+def _command(of: Statement, warnings: Warnings) -> tuple[tuple[str, ...], bool]:
     words = of.listed(of.rest)
-    return ((of.rest,), True) if words is None else (words, False)
+    if words is not None:
+        return words, False
+    if re.match(_NEARLY_A_LIST, of.rest):
+        text = f'{of.keyword} gets this as a command of the shell: a JSON list is written ["a", "b"], nothing after it'
+        warnings.append((text, of.line.span))
+    return (of.rest,), True
 
 
 def _one_of(of: Statement, flags: Flags, name: str, allowed: tuple[str, ...]) -> str | None:
@@ -80,7 +93,7 @@ def _one_of(of: Statement, flags: Flags, name: str, allowed: tuple[str, ...]) ->
     return given[0]
 
 
-def healthcheck(of: Statement, warnings: list[tuple[str, Span]]) -> HealthcheckInstruction:
+def healthcheck(of: Statement, warnings: Warnings) -> HealthcheckInstruction:
     end = next((at for at, char in enumerate(of.rest) if char in SPACE), len(of.rest))
     kind = of.rest[:end]
     argument = of.rest[end:].lstrip(SPACE)

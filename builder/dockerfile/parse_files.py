@@ -60,6 +60,10 @@ def _from(of: Statement, flags: Flags) -> str | None:
     except WordError:
         plain = False
     if not plain:
+        if "$" not in name:
+            raise of.flag_error(
+                flags.word("from"), f"{of.keyword} --from={name} is no name", "write it without quotes and backslashes"
+            )
         raise of.flag_error(
             flags.word("from"),
             f"{of.keyword} --from={name}: variables are not expanded here",

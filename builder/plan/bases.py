@@ -77,16 +77,25 @@ def _named(ref: ImageRef, found: Survey, store: "Store", images: Images) -> Base
     try:
         known = images.find(Reference.parse(name), ref.platform)
     except PybuildError as error:
-        hint = suggestion(ref.name, stages) if error.code in _NOT_THERE else None
+        hint = _stage_hint(ref.name, stages)
+        if hint and error.hint and error.code not in _NOT_THERE:
+            hint = f"{error.hint}; or, if a stage is meant: {hint}"
         message = error.message if error.message.startswith(ref.name) else f"{ref.name}: {error.message}"
-        raise PlanError(message, span=ref.span, hint=hint or error.hint, code=error.code) from error
+        raise PlanError(message, span=ref.span, hint=hint or error.hint, code=error.code, about=ref.name) from error
     if known is None:
-        hint = suggestion(ref.name, stages) or "leave out --pull=never to fetch it, or 'pybuild load' it from a file"
-        raise PlanError(f"{ref.name}: there is no image {name} in the store", span=ref.span, hint=hint)
+        hint = _stage_hint(ref.name, stages) or "leave out --pull=never to fetch it, or 'pybuild load' it from a file"
+        raise PlanError(f"{ref.name}: there is no image {name} in the store", span=ref.span, hint=hint, about=ref.name)
     image = known.image
     rootfs, clamps = _as_anywhere(image.rootfs, image.clamps, store)
     meant = name if known.digest is None or "@" in name else f"{name}@{known.digest}"
     return Base(meant, ImageConfig.parse(image.config), rootfs, clamps, known.looked_up)
+
+
+def _stage_hint(name: str, stages: list[str]) -> str | None:
+    """What was meant, if it was a stage."""
+    if name.isdecimal():
+        return "only COPY --from counts stages by number: give the stage a name with FROM ... AS name, and use that"
+    return suggestion(name, stages)
 
 
 def _as_anywhere(

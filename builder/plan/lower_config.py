@@ -85,6 +85,7 @@ def data(state: StageState, instruction: Data, scope: Scope) -> StageState:
                     "VOLUME specified can not be an empty string",
                     span=instruction.span,
                     hint="give a path; is a variable unset?",
+                    about=instruction.paths[paths.index("")],
                 )
             config = config._replace(volumes=tuple(dict.fromkeys((*config.volumes, *paths))))
             text = f"VOLUME {gotext.words(paths)}"

@@ -36,6 +36,7 @@ def copy(state: StageState, instruction: Copy | Add, source: Ref | None, scope: 
             " all of them are written to that one file",
             instruction.span,
         )
+    _warn_of_words(instruction, scope)
     inputs: tuple[NodeId, ...] = ()
     if any(isinstance(part, str) for part in op.sources):
         inputs = (scope.source(source) if source is not None else context_node(scope),)
@@ -43,6 +44,20 @@ def copy(state: StageState, instruction: Copy | Add, source: Ref | None, scope: 
     make = scope.linked_step if op.link else scope.step
     state, node = make(state, op, inputs, title, instruction)
     return state.noted(f"{' '.join(words)} # buildkit", node)
+
+
+def _warn_of_words(instruction: Copy | Add, scope: Scope) -> None:
+    """Of what other languages have and a Dockerfile takes for a part of a path."""
+    for word in (*instruction.sources, instruction.dest) if not instruction.json_form else ():
+        if isinstance(word, str) and word.startswith("#"):
+            scope.warn(
+                f"{word} starts no comment here, it is a path: a comment needs a line of its own", instruction.span
+            )
+            return
+        if isinstance(word, str) and re.search(r"\w\\\w", word) and scope.found.escape == "\\":
+            text = f"the backslashes in {word} are taken away: write / between the parts of a path"
+            scope.warn(text, instruction.span)
+            return
 
 
 def _keeps_owner(source: Ref | None, scope: Scope) -> bool:

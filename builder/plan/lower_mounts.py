@@ -33,9 +33,12 @@ class Lowered:
         self._instruction = instruction
         self._scope = scope
         self._agents = 0
+        self._value = ""
+        """The mount that is being looked at, as written."""
 
     def add(self, value: str, source: Ref | None) -> None:
         """``source`` is what ``from`` names. Raises PlanError."""
+        self._value = value
         expander = self._scope.expander(self._state, self._instruction)
         try:
             mount = parse_mount(value, expander.word)
@@ -116,7 +119,8 @@ class Lowered:
         return target
 
     def _error(self, message: str, hint: str | None) -> PlanError:
-        return PlanError(f"RUN --mount: {message}", span=self._instruction.span, hint=hint)
+        span, about = self._instruction.span, f"--mount={self._value}"
+        return PlanError(f"RUN --mount: {message}", span=span, hint=hint, about=about)
 
 
 def lower_mounts(

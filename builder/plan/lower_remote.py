@@ -27,25 +27,31 @@ def sources(instruction: Copy | Add, words: Sequence[str], checksum: str) -> tup
     found = tuple(_source(instruction, word) for word in words)
     if not checksum:
         return found
+    flag = "--checksum"
     if len(found) != 1 or any(isinstance(word, Heredoc) for word in instruction.sources):
-        raise PlanError("checksum can't be specified for multiple sources", span=instruction.span, hint=_ONE)
+        raise PlanError(
+            "checksum can't be specified for multiple sources", span=instruction.span, hint=_ONE, about=flag
+        )
     match found[0]:
         case WebFile() as file:
             if not re.match(_SHA256, checksum):
                 hint = "write --checksum=sha256: and 64 hexadecimal digits, as sha256sum prints them"
-                raise PlanError(f"invalid checksum {checksum!r}", span=instruction.span, hint=hint)
+                raise PlanError(f"invalid checksum {checksum!r}", span=instruction.span, hint=hint, about=flag)
             return (file._replace(digest=checksum, pinned=True),)
         case GitTree() as tree:
             if not re.match(_COMMIT, checksum):
                 hint = "for a repository it is the commit: hexadecimal digits alone"
-                raise PlanError(f"invalid checksum {checksum!r}", span=instruction.span, hint=hint)
+                raise PlanError(f"invalid checksum {checksum!r}", span=instruction.span, hint=hint, about=flag)
             if tree.checksum not in {"", checksum}:
                 message = f"two commits are asked for: {checksum} and {tree.checksum}"
-                raise PlanError(message, span=instruction.span, hint="leave out one of them")
+                raise PlanError(message, span=instruction.span, hint="leave out one of them", about=flag)
             return (tree._replace(checksum=checksum),)
         case _:
             raise PlanError(
-                "checksum can't be specified for a local source", span=instruction.span, hint="leave out --checksum"
+                "checksum can't be specified for a local source",
+                span=instruction.span,
+                hint="leave out --checksum",
+                about=flag,
             )
 
 
@@ -58,11 +64,12 @@ def _source(instruction: Copy | Add, word: str) -> Source:
         return word
     if isinstance(instruction, Copy):
         kind = "a git ref" if is_git else "a URL"
-        raise PlanError(f"source can't be {kind} for COPY", span=instruction.span, hint="ADD takes remote sources")
+        message = f"source can't be {kind} for COPY"
+        raise PlanError(message, span=instruction.span, hint="ADD takes remote sources", about=word)
     try:
         return _tree(instruction, word) if is_git else _file(instruction, word)
     except PybuildError as error:
-        raise PlanError(error.message, span=instruction.span, hint=error.hint) from error
+        raise PlanError(error.message, span=instruction.span, hint=error.hint, about=word) from error
 
 
 def _tree(instruction: Add, word: str) -> GitTree:

@@ -108,7 +108,10 @@ def _security(instruction: Run, scope: Scope) -> str:
 
 def _not_allowed(flag: str, right: str, instruction: Run) -> PlanError:
     return PlanError(
-        f"RUN {flag} is not allowed", span=instruction.span, hint=f"whoever builds has to allow it: --allow {right}"
+        f"RUN {flag} is not allowed",
+        span=instruction.span,
+        hint=f"whoever builds has to allow it: --allow {right}",
+        about=flag,
     )
 
 
@@ -116,5 +119,7 @@ def _devices(instruction: Run) -> tuple[Device, ...]:
     try:
         parsed = [parse_device(value) for value in instruction.devices]
     except MountError as error:
-        raise PlanError(f"RUN --device: {error.message}", span=instruction.span, hint=error.hint) from error
+        raise PlanError(
+            f"RUN --device: {error.message}", span=instruction.span, hint=error.hint, about="--device"
+        ) from error
     return tuple(Device(device.name, device.required) for device in parsed)

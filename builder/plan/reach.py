@@ -95,22 +95,25 @@ def _step(found: Survey, number: int, instruction: Instruction, *, onbuild: bool
     if isinstance(instruction, Run) and instruction.mounts:
         mounts = mount_sources(found, instruction)
         for source, value in zip(mounts, instruction.mounts, strict=True):
-            _refuse_later(found, number, source, f'mount from stage "{mount_from(value)}"', instruction.span)
+            what = f'mount from stage "{mount_from(value)}"'
+            _refuse_later(found, number, source, what, (instruction.span, f"--mount={value}"))
         return Step(instruction, onbuild, mounts=mounts)
     if not isinstance(instruction, Copy) or not instruction.from_stage:
         return Step(instruction, onbuild)
     source = copy_source(found, number, instruction)
-    _refuse_later(found, number, source, f'copy from stage "{instruction.from_stage}"', instruction.span)
+    where = (instruction.span, f"--from={instruction.from_stage}")
+    _refuse_later(found, number, source, f'copy from stage "{instruction.from_stage}"', where)
     return Step(instruction, onbuild, source)
 
 
-def _refuse_later(found: Survey, number: int, source: Ref | None, what: str, span: Span) -> None:
+def _refuse_later(found: Survey, number: int, source: Ref | None, what: str, where: tuple[Span, str]) -> None:
     if isinstance(source, StageRef) and source.number >= number:
         here = found.frames[number].label or str(number)
         raise PlanError(
             f'cannot {what}, it needs to be defined before current stage "{here}"',
-            span=span,
+            span=where[0],
             hint="move that stage above this one",
+            about=where[1],
         )
 
 

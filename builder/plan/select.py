@@ -171,7 +171,8 @@ def _place(word: str, tree: Tree, span: Span | None) -> tuple[bytes, tuple[Patte
     try:
         patterns = tuple(compile_part(part) for part in parts[fixed:])
     except BadPattern as error:
-        raise PlanError(f"{word}: {error}", span=span, hint="write [[] for a bracket that is part of a name") from error
+        hint = _LIST_HINT if word.startswith("[") else "write [[] for a bracket that is part of a name"
+        raise PlanError(f"{word}: {error}", span=span, hint=hint, about=word) from error
     path = _encode("/".join(parts[:fixed]))
     if not patterns:
         return path, ()
@@ -217,12 +218,34 @@ def _missing(word: str, path: bytes, tree: Tree, span: Span | None, shown: str =
                 hint=f"the ignore file's pattern {pattern!r} leaves it out; add !{word.lstrip('./')} below it",
                 about=word,
             )
-        return PlanError(f"{shown}: not found in the build context", span=span, hint=_CONTEXT_HINT, about=word)
-    return PlanError(
-        f"{shown}: not found", span=span, hint="paths are looked up from the root of the source", about=word
-    )
+        hint = _near(path, tree) or _odd(word) or _CONTEXT_HINT
+        return PlanError(f"{shown}: not found in the build context", span=span, hint=hint, about=word)
+    hint = _near(path, tree) or "paths are looked up from the root of the source"
+    return PlanError(f"{shown}: not found", span=span, hint=hint, about=word)
 
 
+def _near(path: bytes, tree: Tree) -> str | None:
+    """A name that is there and is nearly the one that is not."""
+    import difflib  # for error messages only
+
+    above, _, name = path.rpartition(b"/")
+    names = {entry.path.rpartition(b"/")[2].decode(errors="replace") for entry in tree.children(above)}
+    wanted = name.decode(errors="replace")
+    same = [each for each in names if each.casefold() == wanted.casefold()]
+    close = same or difflib.get_close_matches(wanted, sorted(names), n=1, cutoff=0.75)
+    return f"did you mean {posixpath.join(above.decode(errors='replace'), close[0])}?" if close else None
+
+
+def _odd(word: str) -> str | None:
+    """What a word seems to be instead of a path."""
+    if word.startswith("-"):
+        return "flags have two dashes and stand before the sources; directories are copied whole without one"
+    if "://" in word:
+        return "ADD fetches http, https, git and ssh addresses only"
+    return None
+
+
+_LIST_HINT = 'a JSON list is written ["SOURCE", "DESTINATION"]; write [[] for a bracket that is part of a name'
 _LINK_HINT = "links of a source are followed inside of it only; an absolute one starts at its root"
 _CONTEXT_HINT = "sources are relative to the root of the build context, and cannot be outside of it"
 

@@ -69,22 +69,26 @@ def choose(path: str, tree: Tree, rootfs: Rootfs | None, span: Span | None) -> C
         entry = tree.lookup(resolve(tree, wanted))
     except OSError as error:
         hint = "its links lead in a circle" if error.errno == errno.ELOOP else None
-        raise PlanError(f"RUN --mount: source {path}: {error.strerror}", span=span, hint=hint) from error
+        about = wanted.decode(errors="replace")
+        raise PlanError(f"RUN --mount: source {path}: {error.strerror}", span=span, hint=hint, about=about) from error
     if entry is None:
         raise _missing(path, wanted, tree, span)
     return Chosen(tree, entry, rootfs)
 
 
 def _missing(path: str, wanted: bytes, tree: Tree, span: Span | None) -> PlanError:
+    about = wanted.decode(errors="replace")
     if not isinstance(tree, Context):
         hint = "source is a path from the root of what from names"
-        return PlanError(f"RUN --mount: source {path}: not found", span=span, hint=hint)
+        return PlanError(f"RUN --mount: source {path}: not found", span=span, hint=hint, about=about)
     pattern = tree.why_missing(wanted)
     if pattern is None:
         hint = "source is relative to the root of the build context; from=NAME takes it from a stage or an image"
-        return PlanError(f"RUN --mount: source {path}: not found in the build context", span=span, hint=hint)
+        message = f"RUN --mount: source {path}: not found in the build context"
+        return PlanError(message, span=span, hint=hint, about=about)
     return PlanError(
         f"RUN --mount: source {path}: not found: it is left out of the build context",
         span=span,
-        hint=f"the ignore file's pattern {pattern!r} leaves it out; add !{wanted.decode(errors='replace')} below it",
+        hint=f"the ignore file's pattern {pattern!r} leaves it out; add !{about} below it",
+        about=about,
     )

@@ -1,6 +1,7 @@
 """Names in a Dockerfile and what they stand for: stages, images, contexts. Nothing is resolved beyond names. Pure."""
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
 
 from builder.dockerfile.instructions import Copy, Dockerfile, Run, Stage
 from builder.dockerfile.mounts import mount_from
@@ -21,6 +22,14 @@ MAIN = "context"
 
 
 _IMAGE_HINT = "write [host[:port]/]name[:tag][@digest] in small letters; is a variable unset?"
+
+
+def _name_hint(name: str) -> str | None:
+    if "://" in name:
+        return f"leave out {name.partition('://')[0]}://"
+    if name.startswith((":", "/", "@")) or name.endswith((":", "/", "@")) or "//" in name:
+        return "is a variable unset? FROM sees only ARGs above the first FROM, and those given with --build-arg"
+    return None
 
 
 class StageRef(NamedTuple):
@@ -53,9 +62,9 @@ class ImageRef(NamedTuple):
             return str(Reference.parse(self.name).tagged())
         except PybuildError as error:
             raise PlanError(
-                f'failed to parse stage name "{self.name}": {error}',
+                f"failed to parse stage name {error}",
                 span=self.span,
-                hint=error.hint or _IMAGE_HINT,
+                hint=_name_hint(self.name) or error.hint or _IMAGE_HINT,
                 about=self.name,
             ) from error
 
@@ -247,9 +256,9 @@ def _stage_platform(stage: Stage, expander: Expander) -> Platform | None:
         return Platform.parse(value)
     except ValueError as error:
         raise PlanError(
-            f"failed to parse platform {text}: {error}",
+            f"failed to parse platform {text}: {value} is none",
             span=stage.base.span,
-            hint="write linux/amd64, or linux/arm/v7",
+            hint="write os/architecture: linux/amd64, or linux/arm/v7",
             about=f"--platform={text}",
         ) from error
 
@@ -274,27 +283,43 @@ def _refuse_cycles(found: Survey) -> None:
     if not left:
         return
     number = min(left)
-    seen: set[int] = set()
+    seen: list[int] = []
     while number not in seen:  # every stage left needs one that is left, so this ends on a cycle
-        seen.add(number)
+        seen.append(number)
         number = min(left[number] & left.keys())
-    frame = found.frames[number]
-    raise PlanError(
-        f"circular dependency detected on stage: {frame.stage.name or number}",
-        span=frame.stage.base.span,
-        hint="a stage cannot copy from itself, nor mount itself, nor any stage that needs it",
-    )
+    raise _circle(found, [*seen[seen.index(number) :], number])
+
+
+def _circle(found: Survey, numbers: list[int]) -> PlanError:
+    """``numbers``: stages that need each other, the first at the end again."""
+    names = [found.frames[number].stage.name or str(number) for number in numbers]
+    span, about = next((span, about) for number, span, about in _uses(found, numbers[0]) if number == numbers[1])
+    if len(numbers) == 2:
+        hint = "a stage can neither copy from itself nor mount itself: name another stage, or an image"
+    else:
+        hint = (
+            f"{', '.join(f'{name} needs {other}' for name, other in itertools.pairwise(names))}: take one of them out"
+        )
+    return PlanError(f"circular dependency detected on stage: {names[0]}", span=span, hint=hint, about=about)
 
 
 def _needs(found: Survey, number: int) -> set[int]:
+    return {needed for needed, _, _ in _uses(found, number)}
+
+
+def _uses(found: Survey, number: int) -> Iterator[tuple[int, Span, str]]:
+    """The stages that a stage names: the number of each, and where it is named."""
     frame = found.frames[number]
-    refs: list[Ref | None] = [frame.source]
+    base = frame.stage.base
+    uses: list[tuple[Ref | None, Span, str]] = [(frame.source, base.span, base.image)]
     for instruction in () if frame.replaced else frame.stage.instructions:
         if isinstance(instruction, Copy) and instruction.from_stage:
-            refs.append(copy_source(found, number, instruction))
+            source = copy_source(found, number, instruction)
+            uses.append((source, instruction.span, f"--from={instruction.from_stage}"))
         elif isinstance(instruction, Run):
-            refs += mount_sources(found, instruction)
-    for ref in refs:
+            values = zip(mount_sources(found, instruction), instruction.mounts, strict=True)
+            uses += [(source, instruction.span, f"--mount={value}") for source, value in values]
+    for ref, _, _ in uses:
         if isinstance(ref, ImageRef) and ref.context is None:
             ref.full_name()  # a name that cannot be one is an error even where nothing needs it
-    return {ref.number for ref in refs if isinstance(ref, StageRef)}
+    return ((ref.number, span, about) for ref, span, about in uses if isinstance(ref, StageRef))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from builder.cli.errors import excerpt
+from builder.cli.errors import excerpt, narrowed
 from builder.errors import Cancelled, ParseError, PlanError, Span, StepFailed
 from builder.events import Emit
 from layers.errors import IntegrityError
@@ -150,3 +150,33 @@ def test_ignored_signals_stay_ignored(run: Run, context: Path, api: FakeApi) -> 
         assert run(".").code == 0
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize(
+    ("column", "shown", "caret"),
+    [
+        (4, "RUN " + "x" * 156 + "...", "    ^"),
+        (500, "..." + "x" * 160 + "...", " " * 43 + "^"),
+        (996, "..." + "x" * 44, " " * 43 + "^"),
+    ],
+)
+def test_long_lines_are_shown_around_what_is_meant(column: int, shown: str, caret: str) -> None:
+    lines = excerpt(b"RUN " + b"x" * 996, Span("D", 1, 1, column, 1))
+    assert lines == [f"> 1 | {shown}", f"    | {caret}"]
+
+
+@pytest.mark.parametrize(
+    ("about", "column", "width"),
+    [("root", 19, 4), ("--chown=root", 5, 12), ("chown", 7, 5), ("none", 0, 0)],
+)
+def test_the_word_that_is_meant(about: str, column: int, width: int) -> None:
+    found = narrowed(b"COPY --chown=root: root /x\n", Span("D", 1, 1), about)
+    assert (found.column, found.width) == (column, width)
+
+
+def test_an_ignore_file_is_shown_too(run: Run, context: Path) -> None:
+    (context / "Dockerfile").write_text("FROM scratch\nCOPY . /\n")
+    (context / ".dockerignore").write_text("a\n[b\n")
+    ran = run(".")
+    assert ran.code == 1
+    assert "  1 | a\n> 2 | [b\n    | ^^\n" in ran.err

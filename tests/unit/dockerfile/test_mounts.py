@@ -63,7 +63,7 @@ def test_keys(value: str, mount: Mount) -> None:
         ("tagret=/x", "a mount has no key tagret (tagret=/x)", "did you mean target?"),
         ("target", "the mount field target needs a value", "write target=VALUE"),
         ("requird", "the mount field requird needs a value", "did you mean required?"),
-        ("", "the mount field that is empty needs a value", None),
+        ("", "a mount field is empty", None),
         ("target=/x,ro=yes", "the mount field ro=yes is neither true nor false", "write true or false"),
         ("target=/x,mode=0755", "a bind mount has no key mode", None),
         ("type=tmpfs,target=/x,uid=1", "a tmpfs mount has no key uid", None),

@@ -211,6 +211,21 @@ def test_several_sources_without_a_slash_are_warned_of() -> None:
     assert span is not None and span.first_line == 2
 
 
+@pytest.mark.parametrize(
+    ("line", "warning"),
+    [
+        ("COPY a # /b/", "# starts no comment here, it is a path"),
+        ("COPY a\\b /c", "the backslashes in a\\b are taken away"),
+        ("COPY a\\* /c", None),
+        ('COPY ["a\\\\b", "/c"]', None),
+        ("COPY a#b /c", None),
+    ],
+)
+def test_words_of_other_languages_are_warned_of(line: str, warning: str | None) -> None:
+    messages = [message for message, _ in plan(f"FROM scratch\n{line}\n").warnings]
+    assert [message.partition(":")[0] for message in messages] == ([warning] if warning else [])
+
+
 # WORKDIR
 
 

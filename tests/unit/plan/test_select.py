@@ -329,3 +329,20 @@ def test_what_is_taken_is_what_the_patterns_say_of_each_path(
             (todo if entry.kind is Kind.DIRECTORY else found).append(entry.path)
     expected = [path for path in files if not left_out.ignored(path) and (wanted is None or wanted.ignored(path))]
     assert sorted(found) == sorted(path.encode() for path in expected)
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("A.TXT", "did you mean a.txt?"),
+        ("d/subb", "did you mean d/sub?"),
+        ("d/zzz", "paths are looked up from the root of the source"),
+        ("none/zzz", "paths are looked up from the root of the source"),
+        ("['a.txt',", 'a JSON list is written ["SOURCE", "DESTINATION"]'),
+        ("w[1", "write [[] for a bracket"),
+    ],
+)
+def test_hints(word: str, hint: str) -> None:
+    with pytest.raises(PlanError) as caught:
+        chosen(word)
+    assert (caught.value.hint or "").startswith(hint)

@@ -147,7 +147,7 @@ def test_copy_by_number() -> None:
         ),
         ("FROM $none\nFROM scratch\n", "base name ($none) should not be blank"),
         ("FROM --platform=$none scratch\n", "empty platform value from expression $none"),
-        ("FROM --platform=a/b/c/d scratch\n", "failed to parse platform a/b/c/d: not a platform: 'a/b/c/d'"),
+        ("FROM --platform=a/b/c/d scratch\n", "failed to parse platform a/b/c/d: a/b/c/d is none"),
         ("FROM Upper\n", None),
         ("FROM scratch\nCOPY --from=in:va:lid / /\n", None),
     ],
