@@ -293,7 +293,7 @@ def _platform(given: Sequence[str], host: Host) -> Platform:
     chosen = []
     for name in names:
         try:
-            chosen.append(own if name == "local" else Platform.parse(name))
+            chosen.append(own if name == "local" else Platform.parse(name, own))
         except ValueError as error:
             raise FlagError(f"--platform: {error}", hint=f"for example --platform {own}") from error
     if len(set(chosen)) > 1:

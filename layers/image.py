@@ -46,11 +46,14 @@ class Platform(NamedTuple):
     variant: str | None = None
 
     @classmethod
-    def parse(cls, text: str) -> Self:
-        """``linux/arm/v7``, ``linux/amd64`` or ``arm64``, normalized. Raises ValueError for what names no platform."""
+    def parse(cls, text: str, own: "Platform | None" = None) -> Self:
+        """``linux/arm/v7``, ``linux/amd64`` or ``arm64``, normalized; a system alone has the architecture of ``own``.
+        Raises ValueError for what names no platform."""
         parts = text.lower().split("/")
         if not all(parts) or len(parts) > 3:
             raise ValueError(f"not a platform: {text!r}")
+        if parts == ["linux"] and own is not None:
+            parts += [part for part in (own.architecture, own.variant) if part]
         if len(parts) == 1:
             if _spell(parts[0])[0] not in _KNOWN:
                 raise ValueError(f"not a platform: {text!r}; write it as os/architecture, like linux/amd64")

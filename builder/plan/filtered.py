@@ -57,6 +57,10 @@ class Filtered:
         relative = path[self._start :]
         return self._only.takes(relative) or (is_directory and self._holds_something(path, relative))
 
+    def only_leads(self, path: bytes) -> bool:
+        """Whether ``path``, a directory that is there, is so only for what is below it."""
+        return not self._only.takes(path[self._start :])
+
     def _seen(self, entry: Entry) -> Entry | None:
         relative = entry.path[self._start :]
         if self._only.takes(relative):

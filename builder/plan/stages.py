@@ -119,7 +119,7 @@ def survey(dockerfile: Dockerfile, request: BuildRequest) -> Survey:
                 hint="FROM sees only ARGs above the first FROM: give one there a default, or set it with --build-arg",
                 about=stage.base.image,
             )
-        platform = _stage_platform(stage, expander) or request.platform
+        platform = _stage_platform(stage, expander, request.platform) or request.platform
         label = "" if len(dockerfile.stages) == 1 else stage.name or f"stage-{stage.number}"
         replacement = _context(contexts, stage.name, platform) if stage.name else None
         if replacement is not None:
@@ -240,7 +240,7 @@ def _context_key(name: str) -> str:
     return plain + separator + platform
 
 
-def _stage_platform(stage: Stage, expander: Expander) -> Platform | None:
+def _stage_platform(stage: Stage, expander: Expander, own: Platform) -> Platform | None:
     text = stage.base.platform
     if not text:
         return None
@@ -253,7 +253,7 @@ def _stage_platform(stage: Stage, expander: Expander) -> Platform | None:
             about=f"--platform={text}",
         )
     try:
-        return Platform.parse(value)
+        return Platform.parse(value, own)
     except ValueError as error:
         raise PlanError(
             f"failed to parse platform {text}: {value} is none",

@@ -145,12 +145,16 @@ class _Hashed:
 
 
 class _Slice:
-    """Part of the spool, to be read once from its start (a StreamSource's ``read``)."""
+    """Part of the spool, to be read once from its start (a StreamSource's ``read``); ``again`` gives it anew."""
 
     def __init__(self, file: IO[bytes], start: int, size: int) -> None:
         self._file = file
+        self._whole = (start, size)
         self._at = start
         self._end = start + size
+
+    def again(self) -> "_Slice":
+        return _Slice(self._file, *self._whole)
 
     def __call__(self, size: int) -> bytes:
         self._file.seek(self._at)

@@ -9,6 +9,7 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
+from builder.plan.filtered import Filtered
 from builder.plan.graph import AddOp, CopyOp, InlineFile
 from builder.plan.listing import carried_xattr
 from builder.plan.modes import Mode, parse_mode
@@ -172,8 +173,11 @@ class Merge:
 
     def _place(self, path: bytes, children: Sequence[_Child], below: Entry | None) -> Iterator[Entry]:
         there = below
-        for child in children:
-            there = self._over(path, child.entry, there)
+        for number, child in enumerate(children):
+            if there is not None and there.kind is Kind.DIRECTORY and _only_leads(child):
+                there = self._led_through(path, child, there, children[:number])
+            else:
+                there = self._over(path, child.entry, there)
         last = children[-1]
         if there is None or last.entry.kind is not Kind.DIRECTORY:
             entry = self._metadata.apply(last.entry, path)
@@ -182,6 +186,21 @@ class Merge:
         yield there
         pours = [Pour(child.source, child.entry.path) for child in children if child.source is not None]
         yield from self.fill(path, pours, new=below is None)
+
+    def _led_through(self, path: bytes, child: _Child, there: Entry, before: Sequence[_Child]) -> Entry:
+        """A directory that is there, and that a source only leads through (``--parents``): BuildKit gives it that
+        one's mode as it is, and nothing else; the time is of now when a name in it is made."""
+        assert child.source is not None
+        start = len(child.entry.path)
+        made = any(
+            entry.kind is not Kind.DIRECTORY or not self._is_there(path, entry.path[start:], before)
+            for entry in child.source.tree.children(child.entry.path)
+        )
+        return there._replace(mode=child.entry.mode, mtime_ns=child.entry.mtime_ns if made else there.mtime_ns)
+
+    def _is_there(self, path: bytes, name: bytes, before: Sequence[_Child]) -> bool:
+        sources = [(child.source.tree, child.entry.path) for child in before if child.source is not None]
+        return any(tree.lookup(top + name) is not None for tree, top in ((self._dest, path), *sources))
 
     def _over(self, path: bytes, entry: Entry, there: Entry | None) -> Entry | None:
         """What is at ``path`` once ``entry`` is copied over ``there``."""
@@ -194,6 +213,12 @@ class Merge:
         if there is not None and there.kind is not Kind.DIRECTORY:
             raise over_other(path, there)
         return self._metadata.apply(entry, path, there.xattrs if there is not None else ())
+
+
+def _only_leads(child: _Child) -> bool:
+    """Whether it is a directory that is not taken itself, but something below it."""
+    tree = child.source.tree if child.source is not None else None
+    return isinstance(tree, Filtered) and child.entry.kind is Kind.DIRECTORY and tree.only_leads(child.entry.path)
 
 
 def over_other(path: bytes, there: Entry) -> CannotPlace:

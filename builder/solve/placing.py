@@ -40,8 +40,9 @@ def find_owner(spec: str, tree: Tree) -> Owner:
     """(uid, gid) of a ``--chown`` word or a USER in the root filesystem ``tree``.
 
     An unknown name is as good as none, as in BuildKit; on a root filesystem that is still empty it is an error there
-    too.
+    too. ``root`` is 0, whatever the files say.
     """
+    spec = _numbered(spec)
     if has_names(spec) and not tree.children(b""):
         raise PybuildError(
             f"invalid user {spec!r}: the root filesystem is still empty, so it has no names",
@@ -55,8 +56,13 @@ def find_owner(spec: str, tree: Tree) -> Owner:
         raise PybuildError(str(error), hint="give a smaller number, or a name", code="unknown-user") from error
 
 
+def _numbered(spec: str) -> str:
+    return ":".join("0" if word == "root" else word for word in spec.split(":", 1))
+
+
 def unknown_owners(spec: str, tree: Tree) -> tuple[str, ...]:
     """The names in a ``--chown`` word or a USER that ``tree`` does not know, each with what it should name."""
+    spec = _numbered(spec)
     if not has_names(spec):
         return ()
     passwd, group = (_accounts(tree, path) for path in _ACCOUNTS)
@@ -66,7 +72,7 @@ def unknown_owners(spec: str, tree: Tree) -> tuple[str, ...]:
 def can_find(spec: str, tree: Tree) -> bool:
     """Whether ``find_owner`` has all it needs in ``tree``. Indexes of layers have the bytes of the two files of names
     at their usual paths only: behind a link they are told to be there, but cannot be read."""
-    return not has_names(spec) or all(_is_readable(tree.lookup(resolve(tree, path))) for path in _ACCOUNTS)
+    return not has_names(_numbered(spec)) or all(_is_readable(tree.lookup(resolve(tree, path))) for path in _ACCOUNTS)
 
 
 def _is_readable(entry: Entry | None) -> bool:

@@ -3,7 +3,8 @@ base it was made from gives a layer of what is new in it."""
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from layers.content import chunks
 from layers.entry import Entry, FileSource, Kind, StreamSource
@@ -75,7 +76,7 @@ class _Filter:
             if left is not None and was is not None and self._same(left.file, was, left.sha256):
                 return None
             return self._named(entry)
-        if was is None or isinstance(entry.source, StreamSource) or not _same_stat(entry, was):
+        if was is None or not _same_stat(entry, was) or not _can_be_compared(entry):
             return entry
         sha256 = _sha256(entry) if entry.kind is Kind.FILE and entry.size else None
         if not self._same(entry, was, sha256):
@@ -91,8 +92,9 @@ class _Filter:
 def changed(entries: Iterator[Entry], below: Tree) -> Iterator[Entry]:
     """The entries of a layer over ``below`` without those that are there already, alike in all that a layer keeps.
 
-    A directory's own time does not count, unless something in it changes. Bytes that can be read only once count as
-    changed. Of several names of one file each is judged by itself, and the first that stays is the FILE.
+    A directory's own time does not count, unless something in it changes. Bytes of a
+    stream count as changed, unless its ``read`` has an ``again``, which gives it anew. Of several names of one file
+    each is judged by itself, and the first that stays is the FILE.
     """
     return _Filter(below).changed(entries)
 
@@ -103,6 +105,15 @@ def _same_stat(entry: Entry, was: Entry) -> bool:
         and entry.mtime_ns // _SECOND == was.mtime_ns // _SECOND
         and (entry.size, entry.link, entry.device) == (was.size, was.link, was.device)
     )
+
+
+def _can_be_compared(entry: Entry) -> bool:
+    return not isinstance(entry.source, StreamSource) or _again(entry.source) is not None
+
+
+def _again(source: StreamSource) -> Callable[[], Callable[[int], bytes]] | None:
+    found: Any = getattr(source.read, "again", None)
+    return found if callable(found) else None
 
 
 def _may_have_names(entry: Entry) -> bool:
@@ -117,6 +128,8 @@ def _may_have_names(entry: Entry) -> bool:
 def _sha256(entry: Entry) -> bytes:
     if isinstance(entry.source, FileSource) and entry.source.sha256 is not None:
         return entry.source.sha256
+    if isinstance(entry.source, StreamSource) and (again := _again(entry.source)) is not None:
+        entry = entry._replace(source=StreamSource(again()))
     digest = hashlib.sha256()
     for chunk in chunks(entry):
         digest.update(chunk)

@@ -141,6 +141,12 @@ def test_platforms(text: str, platform: Platform) -> None:
     assert Platform.parse(str(platform)) == platform
 
 
+def test_a_system_alone_has_our_architecture() -> None:
+    own = Platform("linux", "arm", "v6")
+    assert Platform.parse("Linux", own) == own
+    assert Platform.parse("386", own) == Platform("linux", "386")
+
+
 @pytest.mark.parametrize("text", ["", "linux", "/", "linux/", "linux/arm/v7/x", "quantum"])
 def test_what_names_no_platform(text: str) -> None:
     with pytest.raises(ValueError, match="not a platform"):

@@ -377,6 +377,14 @@ def test_names_on_an_empty_root_are_an_error() -> None:
     assert brief(copy({"a": b""}, {"x": b""}, "a", "/n", chown="www")) == ["n f 644 0:0 1"]
 
 
+def test_root_is_no_name() -> None:
+    """Nobody's passwd file decides who root is."""
+    other: Tree = {"etc/passwd": b"root:x:5:6::/:/bin/sh\n", "etc/group": b"root:x:7:\n"}
+    for dest in ({}, other):
+        for spec in ("root", "root:root", ":root"):
+            assert brief(copy({"a": b""}, dest, "a", "/n", chown=spec)) == ["n f 644 0:0 1"]
+
+
 def test_id_out_of_range_is_an_error() -> None:
     with pytest.raises(PybuildError, match="out of range"):
         copy({"a": b""}, {}, "a", "/n", chown="99999999999")
@@ -553,6 +561,28 @@ def test_parents_keep_owners_of_a_stage_unless_chown_gives_them() -> None:
 def test_parents_of_several_sources_are_one_tree() -> None:
     entries = copy(KEPT, {"d/src/x": b""}, ("src/*.c", "**/b.h", "other/./c.c"), "/d/", parents=True)
     assert [entry.path for entry in entries] == [b"d", b"d/c.c", b"d/src", b"d/src/a.c", b"d/src/lib", b"d/src/lib/b.h"]
+
+
+def test_parents_that_are_there_take_the_mode_alone() -> None:
+    dest: Tree = {"d/src": directory(mode=0o711, uid=1, gid=2, mtime=9), "d/src/a.c": b"", "d/src/lib": None}
+    flags: dict[str, Any] = {"parents": True, "keep": True, "chown": "3:4", "chmod": "777"}
+    assert brief(copy(KEPT, dest, "src/lib/b.c", "/d", **flags))[1:] == [
+        "d/src d 700 1:2 9",
+        "d/src/lib d 2750 0:0 now",
+        "d/src/lib/b.c f 777 3:4 2",
+    ]
+    assert brief(copy(KEPT, dest, "src/a.c", "/d", **flags))[1:] == ["d/src d 700 1:2 now", "d/src/a.c f 777 3:4 1"]
+
+
+def test_parents_that_an_earlier_source_made_take_the_mode_of_a_later_one() -> None:
+    entries = copy(KEPT, {}, ("src", "src/lib/b.c"), "/d", parents=True, chmod="a=rwx")
+    assert brief(entries)[1:] == [
+        "d/src d 700 0:0 3",
+        "d/src/a.c f 777 0:0 1",
+        "d/src/lib d 2750 0:0 now",
+        "d/src/lib/b.c f 777 0:0 2",
+        "d/src/lib/b.h f 777 0:0 1",
+    ]
 
 
 def test_parents_of_no_match_leave_an_empty_directory() -> None:

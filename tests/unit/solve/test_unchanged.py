@@ -1,5 +1,6 @@
 """What is left out of a COPY's layer because it is there already."""
 
+import io
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -54,6 +55,35 @@ def test_bytes_are_compared_only_when_all_else_is_equal() -> None:
     entries = [directory()._replace(path=b"o"), _file("o/a", b"2"), _file("o/b", b"1"), _file("o/c", b"1")]
     assert [entry.path for entry in changed(iter(entries), below)] == [b"o", b"o/a", b"o/b", b"o/c"]
     assert below.asked == [b"o/a"]
+
+
+class _Stream:
+    """Bytes that can be had more than once."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.read = io.BytesIO(data).read
+
+    def __call__(self, size: int) -> bytes:
+        return self.read(size)
+
+    def again(self) -> "_Stream":
+        return _Stream(self._data)
+
+
+def test_bytes_out_of_an_archive_are_compared_when_they_can_be_read_again() -> None:
+    below = MemoryTree({"o/a": b"1", "o/b": b"2"})
+    entries = [
+        directory()._replace(path=b"o"),
+        _file("o/a", b"1")._replace(source=StreamSource(_Stream(b"1"))),
+        _file("o/b", b"1")._replace(source=StreamSource(_Stream(b"1"))),
+    ]
+    (_, kept) = changed(iter(entries), below)
+    assert kept.path == b"o/b"
+    assert isinstance(kept.source, StreamSource)
+    assert kept.source.read(5) == b"1"
+    once = _file("o/a", b"1")._replace(source=StreamSource(io.BytesIO(b"1").read))
+    assert list(changed(iter([entries[0], once]), below)) == [entries[0], once]
 
 
 def test_a_further_name_takes_the_place_of_a_file_that_is_left_out() -> None:
