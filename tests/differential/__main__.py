@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.differential.builders import Buildctl, Workshop, workshop
 from tests.differential.cases import Case, fixture_cases, write_folder, written_cases
-from tests.differential.generate import SEED, generate
+from tests.differential.generate import SEED, generate, generate_modern
 from tests.differential.judge import Judge, current_rules, rules_of_2022
 from tests.differential.summary import Verdict, document, shown, table, verdict
 
@@ -36,7 +36,11 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _cases(options: argparse.Namespace, seed: int) -> tuple[Case, ...]:
     numbers = range(options.first, options.first + options.generated)
-    cases = (*fixture_cases(), *written_cases(), *(generate(seed, number) for number in numbers))
+    cases = (
+        *fixture_cases(),
+        *written_cases(),
+        *((generate_modern if options.buildkit else generate)(seed, number) for number in numbers),
+    )
     named = {case.name: case for case in cases}
     if options.case:
         return tuple(named.get(name) or _by_name(name) for name in options.case)
@@ -44,18 +48,18 @@ def _cases(options: argparse.Namespace, seed: int) -> tuple[Case, ...]:
 
 
 def _by_name(name: str) -> Case:
-    """A generated case by its name, ``gSEED-NUMBER``."""
-    seed, dash, number = name.removeprefix("g").rpartition("-")
-    if not (name.startswith("g") and dash and seed.isdigit() and number.isdigit()):
+    """A generated case by its name, ``gSEED-NUMBER``, or ``m`` for what a BuildKit of 2022 lacks."""
+    seed, dash, number = name[1:].rpartition("-")
+    if not (name.startswith(("g", "m")) and dash and seed.isdigit() and number.isdigit()):
         sys.exit(f"there is no case {name}")
-    return generate(int(seed), int(number))
+    return (generate if name.startswith("g") else generate_modern)(int(seed), int(number))
 
 
 def judged(cases: Sequence[Case], shop: Workshop, judge: Judge, jobs: int) -> Iterator[Verdict]:
     """In the order of the cases."""
     with ThreadPoolExecutor(jobs) as pool:
         for case, outcomes in zip(cases, pool.map(shop.build, cases), strict=True):
-            yield verdict(case, outcomes, judge, shop.started)
+            yield verdict(case, outcomes, judge, shop.recent)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

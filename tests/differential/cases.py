@@ -1,5 +1,6 @@
 """Cases: what is built, where it comes from, and how it is laid out on disk."""
 
+import os
 import shutil
 import tomllib
 from collections.abc import Mapping
@@ -97,11 +98,12 @@ def _expectation(name: str, table: Mapping[str, object]) -> Expectation:
     return Expectation(row, lists, config, tuple(history), refused)
 
 
-def lay_out(case: Case, context: Path, started: int) -> tuple[str, ...]:
-    """Makes the context of a case, which must not be there; returns the flags of the build, in
-    which ``{context}`` is the context."""
+def lay_out(case: Case, context: Path, recent: int) -> tuple[str, ...]:
+    """Makes the context of a case, which must not be there; returns the flags of the build, in which ``{context}`` is
+    the context. Its own directory is of this moment: that is all that builders who are sent a context know of it."""
     write_folder(case, context)
-    flags = settle_context(context, started)
+    flags = settle_context(context, recent)
+    os.utime(context)
     return tuple(flag.replace("{context}", str(context)) for flag in flags)
 
 

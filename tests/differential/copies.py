@@ -12,26 +12,26 @@ def copy_context(draft: Draft) -> str:
     if draft.tree.archives and draft.chance(0.2):
         keyword, sources = "ADD", [draft.pick(draft.tree.archives)]
     else:
-        sources = _context_sources(draft)
-    destination = _destination(draft, sources, draft.tree.files)
-    _remember(draft, sources, destination)
-    return _written(draft, keyword, _flags(draft), sources, destination)
+        sources = context_sources(draft)
+    place = destination(draft, sources, draft.tree.files)
+    remember(draft, sources, place)
+    return _written(draft, keyword, _flags(draft), sources, place)
 
 
 def copy_stage(draft: Draft) -> str:
     """COPY --from of an earlier stage."""
     other = draft.pick(draft.stages)
-    sources = _stage_sources(draft, other)
-    destination = _destination(draft, sources, other.files)
-    _remember(draft, sources, destination)
-    return _written(draft, "COPY", [f"--from={draft.pick(other.references)}", *_flags(draft)], sources, destination)
+    sources = stage_sources(draft, other)
+    place = destination(draft, sources, other.files)
+    remember(draft, sources, place)
+    return _written(draft, "COPY", [f"--from={draft.pick(other.references)}", *_flags(draft)], sources, place)
 
 
 def _is_pattern(source: str) -> bool:
     return any(character in source for character in "*?[")
 
 
-def _context_sources(draft: Draft) -> list[str]:
+def context_sources(draft: Draft) -> list[str]:
     tree = draft.tree
     if draft.ignoring and draft.chance(0.9):
         return [draft.pick((".", "./", "/", "*", "s*", "*/", "?*"))]
@@ -67,7 +67,7 @@ def _respelt(draft: Draft, path: str) -> str:
     )
 
 
-def _stage_sources(draft: Draft, other: Stage) -> list[str]:
+def stage_sources(draft: Draft, other: Stage) -> list[str]:
     paths = [draft.pick((*other.files, *other.files, *other.folders)) for _ in range(draft.pick((1, 1, 1, 2)))]
     sources = []
     for path in paths:
@@ -80,7 +80,7 @@ def _stage_sources(draft: Draft, other: Stage) -> list[str]:
     return sources
 
 
-def _destination(draft: Draft, sources: Sequence[str], files: Sequence[str]) -> str:
+def destination(draft: Draft, sources: Sequence[str], files: Sequence[str]) -> str:
     """``files``: of the sources, those that are files and no patterns; one such may replace a file."""
     stage = draft.stage
     several = len(sources) > 1 or _is_pattern(sources[0])
@@ -101,23 +101,22 @@ def _destination(draft: Draft, sources: Sequence[str], files: Sequence[str]) -> 
     return place if place.endswith("/") or not several or draft.chance(0.1) else f"{place}/"
 
 
-def _remember(draft: Draft, sources: Sequence[str], destination: str) -> None:
+def remember(draft: Draft, sources: Sequence[str], place: str) -> None:
     """What is there now, roughly: enough for later steps to hit it often."""
-    if "$" in destination or ".." in destination:
+    if "$" in place or ".." in place:
         return
-    stage = draft.stage
-    place = (
-        destination if destination.startswith("/") else f"{stage.workdir.rstrip('/')}/{destination.removeprefix('./')}"
-    )
+    stage, within = draft.stage, place.endswith("/")
+    if not place.startswith("/"):
+        place = f"{stage.workdir.rstrip('/')}/{place.removeprefix('./')}"
     place = place.rstrip("/.") or "/"
     for source in sources:
         if source in draft.tree.files:
             name = source.rpartition("/")[2]
-            stage.files.append(f"{place.rstrip('/')}/{name}" if destination.endswith("/") else place)
+            stage.files.append(f"{place.rstrip('/')}/{name}" if within else place)
         elif source in {".", "./", "/"}:
             stage.files += [f"{place.rstrip('/')}/{path}" for path in draft.tree.files[:4]]
             stage.folders += [f"{place.rstrip('/')}/{path}" for path in draft.tree.folders[:3]]
-    if destination.endswith("/") and place != "/":
+    if within and place != "/":
         stage.folders.append(place)
 
 

@@ -26,12 +26,14 @@ class Stage:
     variables: list[str] = field(default_factory=list)
     workdir: str = "/"
     user: str = "root"
+    onbuild: bool = False
 
     def child(self, index: int, name: str | None) -> "Stage":
         return replace(
             self,
             index=index,
             name=name,
+            onbuild=False,
             files=list(self.files),
             folders=list(self.folders),
             variables=list(self.variables),
@@ -45,7 +47,8 @@ class Stage:
 
 @dataclass(slots=True)
 class Draft:
-    """``ignoring``: there is a .dockerignore, so that files named one by one may not be found."""
+    """``ignoring``: there is a .dockerignore, so that files named one by one may not be found. ``named``: directories
+    of the context that are contexts of their own, by name. ``targets``: where something was mounted."""
 
     rng: random.Random
     label: str
@@ -55,6 +58,9 @@ class Draft:
     stages: list[Stage] = field(default_factory=list)
     globals: list[str] = field(default_factory=list)
     arguments: list[str] = field(default_factory=list)
+    named: dict[str, str] = field(default_factory=dict)
+    secrets: list[str] = field(default_factory=list)
+    targets: list[str] = field(default_factory=list)
 
     def pick(self, options: Sequence[T]) -> T:
         return self.rng.choice(options)

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from tests.differential import copies, runs, settings
 from tests.differential.cases import Case
 from tests.differential.draft import SCRATCH_FOLDERS, Draft, Stage
+from tests.differential.modern import contexts, ignores, stages
+from tests.differential.modern.mistakes import ADDED
 from tests.differential.spoil import spoil
 from tests.differential.trees import make_ignore, make_tree
 
@@ -33,6 +35,24 @@ def generate(seed: int, number: int) -> Case:
     if ignore is not None:
         setup += f"cat > .dockerignore <<'END'\n{ignore}END\n"
     return Case(name, "generated", _formatted(rng, lines), setup, tuple(draft.arguments))
+
+
+def generate_modern(seed: int, number: int) -> Case:
+    """With what a BuildKit of 2022 lacks."""
+    rng = random.Random(f"modern {seed}/{number}")
+    name = f"m{seed}-{number:04}"
+    tree = contexts.widen(rng, name, make_tree(rng, name))
+    ignore = ignores.make_ignore(rng, tree) if rng.random() < 0.35 else None
+    draft = Draft(rng, name, tree, ignore is not None, Stage(0, None, scratch=False))
+    setup = [tree.script]
+    draft.secrets = contexts.secrets(rng, setup, draft.arguments)
+    draft.named = contexts.named_contexts(rng, tree, setup, draft.arguments)
+    lines = stages.dockerfile(draft)
+    if rng.random() < SPOILT:
+        lines = spoil(rng, lines, ADDED)
+    if ignore is not None:
+        setup.append(f"cat > .dockerignore <<'END_OF_PATTERNS'\n{ignore.rstrip()}\nEND_OF_PATTERNS\n")
+    return Case(name, "generated", _formatted(rng, lines), "\n".join(setup), tuple(draft.arguments))
 
 
 def _dockerfile(draft: Draft) -> list[str]:
@@ -116,7 +136,9 @@ def _formatted(rng: random.Random, lines: list[str]) -> str:
     for line in lines:
         if rng.random() < 0.15:
             text += rng.choice(("# comment\n", "\n", "   # indented comment\n", "#\n", "\t\n"))
-        text += _broken(rng, line, escape) if rng.random() < 0.25 else _plain(rng, line)
+        first, newline, rest = line.partition("\n")
+        text += _broken(rng, first, escape) if rng.random() < 0.25 else _plain(rng, first)
+        text += newline + rest
         text += "\n"
     if rng.random() < 0.1:
         text = text.rstrip("\n")

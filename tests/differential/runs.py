@@ -5,7 +5,15 @@ from collections.abc import Callable
 
 from tests.differential.draft import BASE_FILES, Draft
 
-OUTPUTS = ("id", "pwd", "umask", "echo $HOME", "echo $PATH", "env | grep -v -e ^PWD -e ^OLDPWD | sort", "echo $0")
+OUTPUTS = (
+    "id",
+    "pwd",
+    "umask",
+    "echo $HOME",
+    "echo $PATH",
+    "env | grep -v -e PWD= -e ^OTEL_ -e ^TRACEP | sort",
+    "echo $0",
+)
 
 
 def run(draft: Draft) -> str:
@@ -16,6 +24,27 @@ def run(draft: Draft) -> str:
     if draft.stage.user == "root" and draft.chance(0.3):
         return f"RUN {' && '.join(commands)}"
     return f"RUN {'; '.join(commands)}; true"
+
+
+def a_command(draft: Draft) -> str:
+    return draft.pick(_COMMANDS)(draft)
+
+
+def prepare(draft: Draft) -> str:
+    """What later COPYs meet: links to directories, to files and to nothing, loops, a new user."""
+    name = draft.new_name().replace("/", "-")
+    draft.stage.folders += [f"/ln-{name}", f"/real-{name}", f"/ln-{name}/sub"]
+    commands = (
+        f"mkdir -p /real-{name}/sub && ln -sfn {draft.pick(('/real-', 'real-', '../../real-'))}{name} /ln-{name}",
+        f"mkdir -p /real-{name} && ln -sfn real-{name} /ln-{name} && ln -sfn nowhere /real-{name}/sub",
+        f"ln -sfn ln-{name} /ln-{name}",
+        f"mkdir -p /real-{name} && ln -sfn /etc /real-{name}/sub && ln -sfn /real-{name} /ln-{name}",
+        "echo 'app:x:1500:1600::/home/app:/bin/sh' >> /etc/passwd; echo 'app:x:1600:www-data' >> /etc/group",
+        f"mkdir -p -m 1777 /real-{name}/sub && chown 33:7 /real-{name} && ln -sfn /real-{name}/ /ln-{name}",
+        "rm -f /etc/group /etc/passwd",
+        f"mkdir -p /real-{name} && mkfifo /real-{name}/sub; ln -sfn /proc /ln-{name}",
+    )
+    return f"RUN {draft.pick(commands)}; true"
 
 
 def _file(draft: Draft) -> str:

@@ -1,6 +1,7 @@
 """Mistakes that no builder may let pass, built into a Dockerfile."""
 
 import random
+from collections.abc import Sequence
 
 ADDED = (
     "COPY no-such-file /x",
@@ -54,9 +55,9 @@ ADDED = (
 )
 
 
-def spoil(rng: random.Random, lines: list[str]) -> list[str]:
+def spoil(rng: random.Random, lines: list[str], more: Sequence[str] = ()) -> list[str]:
     """Adds a mistake to the last stage, or to a new one; seldom the first FROM is lost."""
     if rng.random() < 0.08:
         return [line for line in lines if not line.startswith("FROM")] or ["RUN true"]
     stage = ["FROM base"] if rng.random() < 0.5 else []
-    return [*lines, *stage, *rng.choice(ADDED).split("\n")]
+    return [*lines, *stage, *rng.choice((*more, *ADDED)).split("\n")]

@@ -29,7 +29,7 @@ def verdicts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Fut
     with workshop(scratch) as shop, ThreadPoolExecutor(3) as pool:
 
         def work(case: Case) -> Verdict:
-            return verdict(case, shop.build(case), judge, shop.started)
+            return verdict(case, shop.build(case), judge, shop.recent)
 
         yield {case.name: pool.submit(work, case) for case in CASES}
         pool.shutdown(cancel_futures=True)

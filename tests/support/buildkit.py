@@ -3,11 +3,13 @@
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tests.support.peers import run
 
+BUILD = ("build", "--progress", "plain", "--frontend", "dockerfile.v0")
 BASES = "bases"
 """What the client calls the layout that the base image is in."""
 Translation = Callable[[str, Mapping[str, str]], tuple[str, ...]]
@@ -19,25 +21,30 @@ class Buildkit:
     name = "buildkit"
 
     def __init__(self, client: str, address: str, base: Path, name: str) -> None:
-        self._command = (client, "--addr", address, "build", "--progress", "plain", "--frontend", "dockerfile.v0")
+        self._client = (client, "--addr", address)
+        self._alone = threading.Lock()
         digest = json.loads((base / "index.json").read_text())["manifests"][0]["digest"]
         context = ("--opt", f"context:{name}=oci-layout://{BASES}@{digest}")
         self._base = ("--oci-layout", f"{BASES}={base}", *context)
 
     def build(self, context: Path, archive: Path, *flags: str) -> None:
-        """Without its cache: what it remembers of an earlier run has that run's times."""
+        """Without its cache: what it remembers of an earlier run has that run's times. One at a time, and after what it
+        was sent of the last context is gone: else directories keep the time of its own writing in them."""
         set_apart(context, str(archive))
-        command = (*self._command, "--no-cache", *self._base, *translate(flags, context, os.environ))
-        run(*command, "--output", f"type=oci,dest={archive}")
+        output = ("--no-cache", "--output", f"type=oci,dest={archive}")
+        with self._alone:
+            run(*self._client, "prune", "--filter", "type==source.local")
+            run(*self._client, *BUILD, *output, *self._base, *translate(flags, context, os.environ))
 
 
 def set_apart(context: Path, unique: str) -> None:
-    """Gives the files times that differ from all others' below the microsecond: of a file whose path, size and time are
-    those of the last context it was sent, the daemon does not ask for the content."""
-    added = int.from_bytes(hashlib.sha256(unique.encode()).digest()[:4]) % 1_000_000
+    """Gives every file a time that differs from all others' in its last digits. A file with the path, size and time of
+    what it was sent last, the daemon takes for unchanged, and asks for no content; a file with the size and time of the
+    one that it is copied over, it leaves out of the layer."""
     for folder, _, names in os.walk(context):
         for path in (f"{folder}/{name}" for name in names):
-            at = os.lstat(path).st_mtime_ns // 1_000_000 * 1_000_000 + added
+            digest = hashlib.sha256(os.fsencode(f"{unique}\0{path}")).digest()
+            at = os.lstat(path).st_mtime_ns // 1_000_000 * 1_000_000 + int.from_bytes(digest[:4]) % 1_000_000
             os.utime(path, ns=(at, at), follow_symlinks=False)
 
 

@@ -40,7 +40,7 @@ def test_another_dockerfile() -> None:
 
 def test_files_of_two_cases_have_other_times_of_the_same_second(tmp_path: Path) -> None:
     times = []
-    for case in "one", "two":
+    for case in ("one", "two"):
         (tmp_path / case).mkdir()
         (tmp_path / case / "link").symlink_to("nowhere")
         os.utime(tmp_path / case / "link", ns=(0, 1_600_000_000_500_000_000), follow_symlinks=False)
@@ -54,13 +54,15 @@ def test_what_is_asked(tmp_path: Path) -> None:
     (tmp_path / "base").mkdir()
     (tmp_path / "base" / "index.json").write_text(json.dumps({"manifests": [{"digest": "sha256:1"}]}))
     client = tmp_path / "buildctl"
-    client.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/said\n')
+    client.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/said\n')
     client.chmod(0o755)
     Buildkit(str(client), "unix:///s", tmp_path / "base", "base").build(tmp_path, tmp_path / "a.tar", "--target", "t")
-    said = (tmp_path / "said").read_text()
+    pruned, said = (tmp_path / "said").read_text().splitlines()
+    assert pruned == "--addr unix:///s prune --filter type==source.local"
     assert said.startswith("--addr unix:///s build ")
     assert f"--oci-layout bases={tmp_path}/base --opt context:base=oci-layout://bases@sha256:1 " in said
-    assert said.endswith(f" --opt target=t --output type=oci,dest={tmp_path}/a.tar\n")
+    assert f" --no-cache --output type=oci,dest={tmp_path}/a.tar " in said
+    assert said.endswith(" --opt target=t")
 
 
 class _Refuses:

@@ -58,7 +58,7 @@ def _parses(dockerfile: str) -> bool:
 def test_contexts_can_be_made(tmp_path: Path) -> None:
     for case in (*CASES[:20], *written_cases()):
         context = tmp_path / case.name
-        lay_out(case, context, started=2_000_000_000)
+        lay_out(case, context, recent=2_000_000_000)
         assert sorted(subprocess.check_output(["ls", "-A", context], text=True).split("\n"))
         assert case.origin == "written" or (context / "Dockerfile").read_bytes() == case.dockerfile.encode()
         assert not (context / "setup.sh").exists()
