@@ -75,11 +75,12 @@ class _SecretMount(NamedTuple):
 
 
 class SecretMount(_SecretMount):
-    """A secret as a file, as a variable, or both."""
+    """A secret as a file, as a variable, or both. ``required`` counts: what a step gave that went without the secret is
+    not what is asked for."""
 
     __slots__ = ()
-    KEY: ClassVar[frozenset[str]] = frozenset({"id", "target", "env", "mode", "uid", "gid"})
-    NOT_KEY: ClassVar[frozenset[str]] = frozenset({"required"})
+    KEY: ClassVar[frozenset[str]] = frozenset({"id", "target", "env", "required", "mode", "uid", "gid"})
+    NOT_KEY: ClassVar[frozenset[str]] = frozenset()
 
 
 class _SshMount(NamedTuple):
@@ -95,8 +96,8 @@ class SshMount(_SshMount):
     """The socket of an ssh agent. SSH_AUTH_SOCK names the first one."""
 
     __slots__ = ()
-    KEY: ClassVar[frozenset[str]] = frozenset({"id", "target", "mode", "uid", "gid"})
-    NOT_KEY: ClassVar[frozenset[str]] = frozenset({"required"})
+    KEY: ClassVar[frozenset[str]] = frozenset({"id", "target", "required", "mode", "uid", "gid"})
+    NOT_KEY: ClassVar[frozenset[str]] = frozenset()
 
 
 class _Device(NamedTuple):
@@ -108,8 +109,8 @@ class Device(_Device):
     """A device of the host, by its name in the Container Device Interface."""
 
     __slots__ = ()
-    KEY: ClassVar[frozenset[str]] = frozenset({"name"})
-    NOT_KEY: ClassVar[frozenset[str]] = frozenset({"required"})
+    KEY: ClassVar[frozenset[str]] = frozenset({"name", "required"})
+    NOT_KEY: ClassVar[frozenset[str]] = frozenset()
 
 
 RunMount = BindMount | CacheMount | TmpfsMount | SecretMount | SshMount

@@ -158,12 +158,13 @@ def key(flags: str, **fields: Any) -> CacheKey:
 SAME = [
     ("--mount=type=cache,target=/x", "--mount=type=cache,target=/x,id=y"),
     ("--mount=type=cache,target=/x", "--mount=type=cache,target=/x,sharing=locked"),
-    ("--mount=type=secret,id=a", "--mount=type=secret,id=a,required"),
-    ("--mount=type=ssh", "--mount=type=ssh,required"),
     ("--mount=target=/x", "--mount=type=bind,ro,dst=/x"),
     ("", "--network=default --security=sandbox"),
 ]
 OTHER = [
+    ("--mount=type=secret,id=a", "--mount=type=secret,id=a,required"),
+    ("--mount=type=ssh", "--mount=type=ssh,required"),
+    ("--device=v.com/gpu", "--device=v.com/gpu,required"),
     ("", "--mount=target=/x"),
     ("", "--mount=type=tmpfs,target=/x"),
     ("--mount=type=tmpfs,target=/x", "--mount=type=tmpfs,target=/y"),
