@@ -140,7 +140,7 @@ class _Acquiring:
         if path is None:
             try:
                 hold = self._helpers.store.caches().acquire(
-                    kind, mount.sharing, lambda path: _fill(path, mount, chosen), self._impatient(mount.id)
+                    kind, mount.sharing, lambda path: _fill(path, mount, chosen), self._impatient(mount)
                 )
             except Stopped:
                 raise Cancelled(f"stopped while it waited for the cache mount {mount.id}", span=self._span) from None
@@ -152,15 +152,18 @@ class _Acquiring:
             path = self._inside(path, mount)
         return spec.HostMount(mount.target, path, os.path.isdir(path), mount.read_only)
 
-    def _impatient(self, name: str) -> Callable[[], bool]:
-        """``stopped``, which is asked before every try: the first time but one it tells why nothing happens."""
-        tries = 0
+    def _impatient(self, mount: CacheMount) -> Callable[[], bool]:
+        """``stopped``, which is asked before every try: the first time but one it tells why nothing happens, unless
+        the next try is for another directory."""
+        if mount.sharing == "private":
+            return self._helpers.stopped
+        tries, name = 0, mount.id.removeprefix("/")
 
         def stopped() -> bool:
             nonlocal tries
             tries += 1
             if tries == 2:
-                self._helpers.tell(f"waiting for the cache mount {name.removeprefix('/')}, which another step holds\n")
+                self._helpers.tell(f"waiting for the cache mount {name}, which another step holds\n")
             return self._helpers.stopped()
 
         return stopped
