@@ -100,11 +100,13 @@ def _expectation(name: str, table: Mapping[str, object]) -> Expectation:
 
 def lay_out(case: Case, context: Path, recent: int) -> tuple[str, ...]:
     """Makes the context of a case, which must not be there; returns the flags of the build, in which ``{context}`` is
-    the context. Its own directory is of this moment: that is all that builders who are sent a context know of it."""
+    the context. The directory of each context is of this moment: no builder that is sent one is told its time."""
     write_folder(case, context)
-    flags = settle_context(context, recent)
-    os.utime(context)
-    return tuple(flag.replace("{context}", str(context)) for flag in flags)
+    flags = tuple(flag.replace("{context}", str(context)) for flag in settle_context(context, recent))
+    for folder in (str(context), *(flag.partition("=")[2] for flag in flags)):
+        if folder.startswith(str(context)) and Path(folder).is_dir():
+            os.utime(folder)
+    return flags
 
 
 def write_folder(case: Case, folder: Path) -> None:

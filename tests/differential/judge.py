@@ -68,7 +68,7 @@ def _differences(ours: Image, theirs: Image, started: int) -> Iterator[Differenc
 
 
 class Rule(NamedTuple):
-    """Explains differences in cases whose Dockerfile or setup matches ``needs``."""
+    """Explains differences in cases whose Dockerfile, setup or flags match ``needs``."""
 
     listed: Listed
     needs: re.Pattern[str]
@@ -76,7 +76,7 @@ class Rule(NamedTuple):
     def covers(self, case: Case, difference: Difference) -> bool:
         if not self.listed.covers(self.listed.peer, case.name, difference.line):
             return False
-        return bool(self.needs.search(f"{case.dockerfile}\n{case.setup}"))
+        return bool(self.needs.search("\n".join((case.dockerfile, case.setup, *case.arguments))))
 
 
 class ParityRule(NamedTuple):

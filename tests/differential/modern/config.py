@@ -97,7 +97,7 @@ def healthcheck(draft: Draft) -> str:
         "\"quoted\" 'text'",
         "",
     )
-    text = "" if kind.lower() == "none" else f" {draft.pick(forms[:-1] if draft.chance(0.9) else forms)}"
+    text = "" if kind.lower() == "none" else f" {draft.pick(forms[:-1] if draft.chance(0.98) else forms)}"
     return " ".join(("HEALTHCHECK", *flags, f"{kind}{text}"))
 
 

@@ -1,5 +1,6 @@
 """RUN --mount of every type, with its keys in any order, spelling and number."""
 
+import re
 from collections.abc import Callable, Sequence
 
 from tests.differential.draft import Draft
@@ -41,21 +42,21 @@ _TELLING = (
 def _csv(draft: Draft, pairs: Sequence[str]) -> str:
     pairs = [pair for pair in pairs if pair]
     if draft.chance(0.3):
-        draft.rng.shuffle(list(pairs))
-    if draft.chance(0.06):
+        pairs = draft.rng.sample(pairs, len(pairs))
+    if draft.chance(0.015):
         pairs = [
             *pairs,
             draft.pick(("nosuch=1", "target", "ro=maybe", "mode=9", "uid=x", "", "from", "type=bind", "rw,ro")),
         ]
     if draft.chance(0.1):
-        pairs = [f"{pair.partition('=')[0].upper()}{pair[len(pair.partition('=')[0]) :]}" for pair in pairs]
+        pairs = [re.sub("^[a-z]+", lambda name: name[0].upper(), pair) for pair in pairs]
     text = ",".join(pairs)
     return (
         draft.pick((text, text, text, text, f'"{text}"', f"'{text}'")) if "'" not in text and '"' not in text else text
     )
 
 
-def _target(draft: Draft, *, often: Sequence[str] = ()) -> str:
+def _target(draft: Draft, *, often: Sequence[str] = (), instead: Sequence[str] = ()) -> str:
     place = draft.pick(
         (
             *(
@@ -64,8 +65,8 @@ def _target(draft: Draft, *, often: Sequence[str] = ()) -> str:
                 "/m",
                 "rel",
                 "./rel/two",
-                "/a/../m",
-                "/m/",
+                "/a/../m1",
+                "/m2/",
                 "/tmp/m",
                 "/var/www",
                 "/etc",
@@ -74,7 +75,9 @@ def _target(draft: Draft, *, often: Sequence[str] = ()) -> str:
             *("/home/x", "/m n" if draft.chance(0.05) else "/mm", *often),
         )
     )
-    if draft.chance(0.04):
+    if instead:
+        place = draft.pick(instead)
+    if draft.chance(0.01):
         return ""
     draft.targets.append(f"{draft.stage.workdir.rstrip('/')}/{place.removeprefix('./')}" if place[0] != "/" else place)
     return f"{draft.pick(('target', 'dst', 'destination', 'target'))}={words.spelt(draft, place)}"
@@ -91,33 +94,25 @@ def _type(draft: Draft, name: str) -> str:
 
 
 def _bind(draft: Draft) -> str:
-    elsewhere = draft.chance(0.4)
-    inside = (
-        ("/etc", "/etc/passwd", "etc/group", "/", "/nothing", "/tmp")
-        if elsewhere
-        else (
-            *draft.tree.files,
-            *draft.tree.folders,
-            *draft.tree.links,
-            ".",
-            "/",
-        )
-    )
-    source = draft.pick(inside)
-    access = draft.pick(
-        ("", "", "rw", "readwrite", "ro", "readonly", f"rw={draft.pick(TRUE)}", f"ro={draft.pick(FALSE)}")
-    )
-    access = draft.pick((access, access, f"rw={draft.pick(FALSE)}", f"readonly={draft.pick(TRUE)}"))
+    origin = _from(draft) if draft.chance(0.4) else ""
+    if not origin:
+        inside = (*draft.tree.files, *draft.tree.folders, *draft.tree.links, ".", "/")
+    elif origin == "from=base" or draft.chance(0.2):
+        inside = ("/etc", "/etc/passwd", "etc/group", "/", "/var", "/tmp")
+    else:
+        inside = ("/", ".", "/../", "x/..")
+    source = draft.pick([path for path in inside if " " not in path])
+    is_file = source in draft.tree.files or source.endswith(("passwd", "group"))
+    places = ("/etc/passwd", "/in.txt", "/new/er", "rel.txt") if is_file else ()
+    access = ("", "", "rw", "readwrite", "ro", "readonly", f"rw={draft.pick(TRUE)}", f"ro={draft.pick(FALSE)}")
     return _csv(
         draft,
         (
             "" if draft.chance(0.3) else _type(draft, "bind"),
-            _target(draft, often=("/etc/passwd", "/in.txt")),
-            ""
-            if draft.chance(0.2) or " " in source
-            else f"{draft.pick(('source', 'src'))}={words.spelt(draft, source)}",
-            _from(draft) if elsewhere else "",
-            access,
+            _target(draft, instead=places if draft.chance(0.95) else ()),
+            "" if draft.chance(0.05) else f"{draft.pick(('source', 'src'))}={words.spelt(draft, source)}",
+            origin,
+            draft.pick((*access, f"rw={draft.pick(FALSE)}", f"readonly={draft.pick(TRUE)}")),
         ),
     )
 
@@ -134,7 +129,7 @@ def _cache(draft: Draft) -> str:
             draft.pick(("", "", "", "mode=0700", "mode=1777", "mode=0")),
             draft.pick(("", "", "", "uid=33", "uid=1000", "gid=7")),
             draft.pick(("", "", "", "ro", "readonly=false", "rw")),
-            draft.pick(("", "", "", f"{_from(draft)},source=/etc", _from(draft))),
+            draft.pick(("", "", "", "from=base,source=/etc", _from(draft))),
         ),
     )
 
@@ -150,10 +145,10 @@ def _secret(draft: Draft) -> str:
         draft,
         (
             _type(draft, "secret"),
-            "" if draft.chance(0.05) else f"{draft.pick(('id', 'id', 'source', 'src'))}={words.spelt(draft, name)}",
+            "" if draft.chance(0.02) else f"{draft.pick(('id', 'id', 'source', 'src'))}={words.spelt(draft, name)}",
             draft.pick(("", "", _target(draft, often=("/run/s", "/etc/secret", "/tmp/s")))),
-            draft.pick(("", "", "env=TOKEN", "env=A", "env")),
-            draft.pick(("", "", "", "required", "required=false", f"required={draft.pick(TRUE)}")),
+            draft.pick(("", "", "env=TOKEN", "env=A", "env" if draft.chance(0.1) else "")),
+            draft.pick(("", "", "required=false", *((f"required={draft.pick(TRUE)}",) if name != "absent" else ()))),
             draft.pick(("", "", "mode=0444", "mode=440", "mode=0500")),
             draft.pick(("", "", "uid=33", "uid=1000,gid=7", "gid=33")),
         ),
@@ -168,7 +163,7 @@ def _ssh(draft: Draft) -> str:
             _type(draft, "ssh"),
             draft.pick(("", "", "id=default", "id=other")),
             draft.pick(("", "", _target(draft, often=("/run/agent", "/tmp/agent.sock")))),
-            draft.pick(("", "", "required=false", "required" if draft.chance(0.2) else "")),
+            draft.pick(("", "", "required=false", "required" if draft.chance(0.05) else "")),
             draft.pick(("", "", "mode=0666", "uid=33")),
         ),
     )

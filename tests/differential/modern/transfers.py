@@ -59,7 +59,9 @@ def transfer(draft: Draft) -> str:
     if form < 0.75:
         return _with_parents(draft)
     keyword = draft.pick(("COPY", "COPY", "ADD"))
-    return _written(draft, keyword, _flags(draft, add=keyword == "ADD"), copies.context_sources(draft))
+    everything = draft.ignoring and draft.chance(0.3)
+    sources = [draft.pick((".", "*", "?*"))] if everything else copies.context_sources(draft)
+    return _written(draft, keyword, _flags(draft, add=keyword == "ADD"), sources)
 
 
 def _some(draft: Draft) -> list[str]:
@@ -80,12 +82,14 @@ def _archive(draft: Draft) -> str:
     sources = [draft.pick(draft.tree.archives) for _ in range(draft.pick((1, 1, 1, 2)))]
     if draft.chance(0.15):
         sources.append(draft.pick(draft.tree.files))
-    return _written(draft, draft.pick(("ADD", "ADD", "ADD", "COPY")), flags, list(dict.fromkeys(sources)))
+    if draft.chance(0.2):
+        return _written(draft, "COPY", [flag for flag in flags if "unpack" not in flag], list(dict.fromkeys(sources)))
+    return _written(draft, "ADD", flags, list(dict.fromkeys(sources)))
 
 
 def _with_parents(draft: Draft) -> str:
-    sources = []
-    for _ in range(draft.pick((1, 1, 2, 3))):
+    sources = [draft.pick(("**", "**/*.txt", "*/*", "**/?*"))] if draft.ignoring and draft.chance(0.8) else []
+    for _ in range(0 if sources else draft.pick((1, 1, 2, 3))):
         path = draft.pick((*draft.tree.files, *draft.tree.files, *draft.tree.folders, *draft.tree.links))
         parts = path.split("/")
         pivot = draft.rng.randint(0, len(parts) - 1)

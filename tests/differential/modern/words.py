@@ -7,9 +7,16 @@ OFTEN_UNSET = ("UNSET", "N_0")
 LITERALS = ("one", "w", "a.b.c", "x/y/z.tar.gz", "1", "aa", "ü", "o*e", "-", "")
 PATTERNS = (
     *("o", "*", "?", "*e", "o*", "??", "[a-z]", "a", "*/", "/*", "*.", ".*", "", "two words", "e*", "#", "%"),
-    *(r"\*", r"\?", r"\/", r"\}", "a*a", "$", '"o"', "'o'"),
+    *(
+        r"\*",
+        r"\?",
+        r"\/",
+        r"\}",
+        "a*a",
+        "$",
+    ),
 )
-REPLACEMENTS = ("", "X", r"\/", "&", "xx", r"\}", "*", "ü", '"q"')
+REPLACEMENTS = ("", "X", r"\/", "&", "xx", r"\}", "*", "ü")
 
 
 def reference(draft: Draft, depth: int = 2) -> str:
@@ -95,7 +102,7 @@ def spelt(draft: Draft, text: str) -> str:
     return draft.pick(
         (
             *(f"${{UNSET:-{text}}}", f"${{UNSET-{text}}}", f"${{PATH:+{text}}}", f"${{PATH+{text}}}", f'"{text}"'),
-            *(f"${{UNSET}}{text}", f"{text[:middle]}$UNSET{text[middle:]}"[: len(text) + 6], f"'{text}'"),
+            *(f"${{UNSET}}{text}", f"'{text}'"),
             *(f"{text[:middle]}${{UNSET}}{text[middle:]}", f"${{UNSET:-${{N_0:-{text}}}}}", f"${{PATH/*/{text}}}"),
             *(f"\\{text}", f'${{UNSET:-"{text}"}}', f"${{PATH##*}}{text}"),
         )
