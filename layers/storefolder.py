@@ -1,6 +1,9 @@
 """The directory of a store: where one can be, whose it is, and what a new one gets."""
 
+import fcntl
 import os
+import struct
+from contextlib import suppress
 
 from layers.errors import StoreError
 from layers.leases import Gate
@@ -9,6 +12,11 @@ from layers.schema import VERSION, Database
 FOLDERS = ("blobs", "snapshots", "indexes", "leases", "tmp")
 
 MOUNTS = "/proc/self/mountinfo"
+
+_LONG = struct.calcsize("l")
+_GET_FLAGS, _SET_FLAGS = (2 << 30 | _LONG << 16 | 0x6601), (1 << 30 | _LONG << 16 | 0x6602)
+_TOP_DIRECTORY = 0x20000
+"""FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, FS_TOPDIR_FL: linux/fs.h; ioctl_iflags(2)."""
 
 
 def prepare(root: str, database: Database, gate: Gate) -> None:
@@ -26,6 +34,7 @@ def prepare(root: str, database: Database, gate: Gate) -> None:
         refuse_overlay(root)
         for folder in FOLDERS:
             os.makedirs(os.path.join(root, folder), 0o700, exist_ok=True)
+        spread(os.path.join(root, "tmp"))
         with gate.exclusive():
             database.create()
     version = database.version()
@@ -34,6 +43,21 @@ def prepare(root: str, database: Database, gate: Gate) -> None:
             f"{root} is a store of version {version}; this pybuild knows version {VERSION}",
             hint="use the pybuild that made it, or another --root",
         )
+
+
+def spread(directory: str) -> None:
+    """Asks ext4 to begin each directory made in ``directory`` in another part of the disk, where much is free. Without
+    it new layers go where others were just deleted; an ext4 without a journal takes none of their inodes for minutes
+    and looks at each one again for each new file, which makes thousands of files several times slower. Other file
+    systems do not know the flag.
+    """
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):
+            flags = struct.unpack("i", fcntl.ioctl(descriptor, _GET_FLAGS, bytes(4)))[0]
+            fcntl.ioctl(descriptor, _SET_FLAGS, struct.pack("i", flags | _TOP_DIRECTORY))
+    finally:
+        os.close(descriptor)
 
 
 def _is_ours(path: str, root: str) -> bool:
