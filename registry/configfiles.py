@@ -1,8 +1,8 @@
 """Reads the JSON files of Docker and Podman: config.json and auth.json. Light enough for every build to import."""
 
 import json
+import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from registry.errors import CredentialError
@@ -10,13 +10,13 @@ from registry.errors import CredentialError
 _MAX_FILE = 4 << 20
 
 
-def home(environ: Mapping[str, str]) -> Path:
-    return Path(environ.get("HOME") or "/")
+def home(environ: Mapping[str, str]) -> str:
+    return environ.get("HOME") or "/"
 
 
-def docker_path(environ: Mapping[str, str]) -> Path:
+def docker_path(environ: Mapping[str, str]) -> str:
     """Where Docker's config.json is, or would be."""
-    return Path(environ.get("DOCKER_CONFIG") or home(environ) / ".docker") / "config.json"
+    return os.path.join(environ.get("DOCKER_CONFIG") or os.path.join(home(environ), ".docker"), "config.json")
 
 
 def docker_config(environ: Mapping[str, str]) -> Mapping[str, Any]:
@@ -30,10 +30,10 @@ def docker_config(environ: Mapping[str, str]) -> Mapping[str, Any]:
         raise
 
 
-def read_document(path: Path) -> Mapping[str, Any]:
+def read_document(path: str) -> Mapping[str, Any]:
     """{} for a file that is not there, or empty. Raises CredentialError."""
     try:
-        with path.open("rb") as file:
+        with open(path, "rb") as file:
             raw = file.read(_MAX_FILE)
     except (FileNotFoundError, NotADirectoryError):
         return {}
@@ -42,7 +42,7 @@ def read_document(path: Path) -> Mapping[str, Any]:
             f"cannot read {path}: {error.strerror}", hint="set DOCKER_CONFIG or REGISTRY_AUTH_FILE to one you may read"
         ) from error
     hint = "correct it, or set DOCKER_CONFIG or REGISTRY_AUTH_FILE to another place"
-    return parse_document(raw, str(path), hint) if raw.strip() else {}
+    return parse_document(raw, path, hint) if raw.strip() else {}
 
 
 def parse_document(raw: bytes, what: str, hint: str | None = None) -> Mapping[str, Any]:

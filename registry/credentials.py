@@ -83,7 +83,7 @@ class Credentials:
     def store(self, host: str, credential: Credential) -> str:
         """Keeps it where Docker and Podman look too; returns where. Raises CredentialError."""
         path = self._writable()
-        document = read_document(path)
+        document = read_document(str(path))
         helper = _helper_of(document, host, str(path))
         if helper is not None:
             user = _TOKEN_USER if credential.identity_token else credential.username
@@ -99,7 +99,7 @@ class Credentials:
         """Forgets it everywhere it can be found; returns where it was. Raises CredentialError."""
         places = []
         for path in self._paths():
-            document = read_document(path)
+            document = read_document(str(path))
             helper = _helper_of(document, host, str(path))
             if helper is not None and self._ask(helper) is not None:
                 self._tell(helper, "erase", None)
@@ -121,15 +121,15 @@ class Credentials:
         if inline:
             yield parse_document(inline.encode(), "the variable DOCKER_AUTH_CONFIG"), "the variable DOCKER_AUTH_CONFIG"
         for path in self._paths():
-            yield read_document(path), str(path)
+            yield read_document(str(path)), str(path)
 
     def _paths(self) -> tuple[Path, ...]:
         named = self._environ.get("REGISTRY_AUTH_FILE")
         runtime = self._environ.get("XDG_RUNTIME_DIR")
-        config = Path(self._environ.get("XDG_CONFIG_HOME") or home(self._environ) / ".config")
+        config = Path(self._environ.get("XDG_CONFIG_HOME") or f"{home(self._environ)}/.config")
         return (
             *((Path(named),) if named else ()),
-            docker_path(self._environ),
+            Path(docker_path(self._environ)),
             *((Path(runtime) / "containers/auth.json",) if runtime else ()),
             config / "containers/auth.json",
         )

@@ -1,56 +1,19 @@
-"""``pybuild build``."""
+"""``pybuild build``, as click reads it."""
 
-import sys
-import time
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import click
 
-from builder.cli.completers import directories, files
-from builder.cli.flags import (
-    GRANT_FLAGS,
-    REFUSED_SWITCHES,
-    REFUSED_VALUES,
-    RUN_FLAGS,
-    StrictCommand,
-    idle,
-    plan_options,
-    refused,
-)
-from builder.cli.outputs import parse_outputs
-from builder.cli.progress import MODES, choose, renderer
-from builder.cli.session import Session, current_host, say
-from builder.cli.sources import Inputs, Staging, check_contexts, read_files
-from builder.events import Warned
-from builder.grants import NO_GRANTS, Grants
-from builder.report.clipping import Clipper, Limits, from_environment
-from builder.report.hub import Hub
-from builder.settings import BuildRequest, FlagError, Flags, Host, absolute, from_flags, store_root
-from registry.configfiles import docker_config
-
-_clock = time.time  # noqa: TID251 - events are dated with it
-_KEEP_GIT_DIR = ("BUILDKIT_CONTEXT_KEEP_GIT_DIR=1", "BUILDKIT_CONTEXT_KEEP_GIT_DIR=true")
-_RESULT_FILES = ("iidfile", "metadata_file", "digest_file")
-_WITH_MANIFEST = frozenset({"oci", "docker", "load", "registry"})
+from builder.cli.building import run_build
+from builder.cli.completers import directories
+from builder.cli.flags import REFUSED_SWITCHES, REFUSED_VALUES, StrictCommand, idle, refused, taking
+from builder.cli.options import BUILD
+from builder.cli.session import Session
 
 
 @click.command("build", cls=StrictCommand, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("-t", "--tag", multiple=True, metavar="NAME[:TAG]", help="Name of the image; may be repeated.")
-@plan_options
-@click.option(
-    "-o", "--output", multiple=True, metavar="type=TYPE,dest=PATH", help="oci, docker, tar, local, image or registry."
-)
-@click.option("--annotation", multiple=True, metavar="[TYPE:]NAME=VALUE", help="Annotation of the image's manifest.")
-@click.option("--load", is_flag=True, help="Load the image into a Docker Engine.")
-@click.option("--push", is_flag=True, help="Push the image to the registries that its names say.")
-@click.option("--iidfile", metavar="FILE", shell_complete=files, help="Write the image id to a file.")
-@click.option("--metadata-file", metavar="FILE", shell_complete=files, help="Write what was built to a file, as JSON.")
-@click.option("--digest-file", metavar="FILE", shell_complete=files, help="Write the digest of the manifest to a file.")
-@click.option("--security-opt", multiple=True, metavar="seccomp=unconfined", help="Run steps without a filter.")
-@click.option("--progress", type=click.Choice(MODES), help="How progress is shown (default: auto).")
-@click.option("-q", "--quiet", is_flag=True, help="Print the image id only.")
+@taking(BUILD)
 @idle
 @refused(REFUSED_SWITCHES, REFUSED_VALUES)
 @click.argument("path", shell_complete=directories)
@@ -58,169 +21,7 @@ _WITH_MANIFEST = frozenset({"oci", "docker", "load", "registry"})
 def build(session: Session, /, **given: Any) -> None:
     """Build an image from the Dockerfile in directory PATH; with -, from an archive or a Dockerfile on standard
     input."""
-    session.debug = given["debug"]
-    session.enter_namespace()
-    host = current_host()
-    terminal = sys.stderr.isatty()
-    mode = choose(given["progress"], host.environ, quiet=given["quiet"], terminal=terminal)
-    session.json = mode == "json"
-    request = make_request(session, given, host)
-    _check_standard_output(request, quiet=given["quiet"])
-    if given["digest_file"] is not None and not any(output.type in _WITH_MANIFEST for output in request.outputs):
-        raise FlagError("--digest-file: nothing that is asked for has a digest", hint="add --push or -o type=oci")
-    files = {key: absolute(host.cwd, given[key]) for key in _RESULT_FILES if given[key] is not None}
-    for key, file in files.items():
-        _make_way(f"--{key.replace('_', '-')} {given[key]}", Path(file).resolve())
-    _build(session, request, mode, host.environ, files)
-
-
-def _check_no_command(path: str, cwd: str) -> None:
-    """Other programs take options before their commands. Raises FlagError."""
-    group = click.get_current_context().find_root()
-    if not isinstance(group.command, click.Group) or path not in group.command.list_commands(group):
-        return
-    if not Path(absolute(cwd, path)).exists():
-        raise FlagError(f"{path} is a command, not a directory", hint=f"write it first: pybuild {path} ...")
-
-
-def _make_way(flag: str, file: Path) -> None:
-    """What an earlier build left must not be taken for the result of one that fails. Raises FlagError for a place
-    where no file can be, before anything is built."""
-    if file.is_dir():
-        raise FlagError(f"{flag} is a directory", hint="name a file in it")
-    if not file.parent.is_dir():
-        raise FlagError(f"{flag}: there is no directory {file.parent}", hint="make it first")
-    if file.is_file():
-        file.unlink()
-
-
-def make_request(session: Session, given: Mapping[str, Any], host: Host) -> BuildRequest:
-    """From the options of ``build`` or ``plan``. Raises FlagError."""
-    outputs = parse_outputs(
-        given.get("output", ()), host.cwd, load=given.get("load", False), push=given.get("push", False)
-    )
-    flags = Flags(
-        tags=given.get("tag", ()),
-        target=given["target"],
-        build_args=(*_build_arg_files(given, host), *given["build_arg"]),
-        labels=given["label"],
-        platforms=given["platform"],
-        no_cache=given["no_cache"],
-        outputs=outputs,
-        build_contexts=given["build_context"],
-        root=given["root"],
-        pull=given["pull"],
-        security_opts=given.get("security_opt", ()),
-    )
-    _check_no_command(given["path"], host.cwd)
-    grants = _grants(given, host)
-    staging = click.get_current_context().with_resource(
-        Staging(store_root(given["root"], host), session.connector(host.environ), host.environ, grants, _tell(given))
-    )
-    keep = any(text in _KEEP_GIT_DIR for text in given["build_arg"])
-    files = read_files(Inputs(given["path"], given["file"], given["ignorefile"], host.cwd, keep), staging)
-    session.sources[files.dockerfile_path] = files.dockerfile_text
-    session.sources.update(files.ignores)
-    request = from_flags(flags, files, host._replace(docker_config=docker_config(host.environ)))
-    check_contexts(request)
-    return _with_run_flags(request._replace(grants=grants), given)
-
-
-def _build_arg_files(given: Mapping[str, Any], host: Host) -> tuple[str, ...]:
-    if not given["build_arg_file"]:
-        return ()
-    from builder.cli.runflags import read_build_arg_files
-
-    return read_build_arg_files(given["build_arg_file"], host.cwd)
-
-
-def _with_run_flags(request: BuildRequest, given: Mapping[str, Any]) -> BuildRequest:
-    stages = tuple(
-        name.strip().lower() for text in given["no_cache_filter"] for name in text.split(",") if name.strip()
-    )
-    if stages:
-        request = request._replace(no_cache_filter=tuple(dict.fromkeys(stages)))
-    annotations = given.get("annotation", ())
-    if not annotations and not any(given[name] for name in RUN_FLAGS):
-        return request
-    from builder.cli.runflags import parse_annotations, parse_run_flags
-
-    found = parse_annotations(annotations, request.platform)
-    if found and not any(output.type in _WITH_MANIFEST for output in request.outputs):
-        raise FlagError("--annotation: nothing that is asked for has a manifest", hint="add --push or -o type=oci")
-    return request._replace(run_flags=parse_run_flags(given), annotations=found)
-
-
-def _tell(given: Mapping[str, Any]) -> Callable[[str, bool], None]:
-    """Says what is fetched before there is a build, in the words of plain progress; not where programs read."""
-    silent = given.get("quiet") or given.get("as_json") or given.get("progress") in {"json", "quiet"}
-
-    def tell(what: str, start: bool) -> None:
-        if start and not silent:
-            click.echo(f"#0 fetching {what}", err=True)
-
-    return tell
-
-
-def _grants(given: Mapping[str, Any], host: Host) -> Grants:
-    if not any(given[name] for name in GRANT_FLAGS):
-        return NO_GRANTS
-    from builder.cli.grants import parse_grants
-
-    return parse_grants(given, host)
-
-
-def _check_standard_output(request: BuildRequest, *, quiet: bool) -> None:
-    if not any(output.dest == "-" for output in request.outputs):
-        return
-    if quiet:
-        raise FlagError("--quiet prints the image id where the output goes", hint="use --iidfile, or -o with dest=FILE")
-    if sys.stdout.isatty():
-        raise FlagError(
-            "an archive is not written to a terminal", hint="redirect standard output, or use -o type=tar,dest=FILE"
-        )
-
-
-def _build(
-    session: Session, request: BuildRequest, mode: str, environ: Mapping[str, str], files: Mapping[str, str]
-) -> None:
-    from builder import api
-
-    interrupts = session.interrupts
-    show = renderer(mode, environ, debug=session.debug)
-    limits = _output_limits(environ)
-    with interrupts, Hub(show, on_failure=interrupts.cancelled.set) as hub:
-        if session.notice is not None:
-            hub.emit(Warned(_clock(), None, "; ".join(session.notice)))
-        result = api.build(
-            request, Clipper(hub.emit, limits), cancelled=interrupts.cancelled, connect=session.connector(environ)
-        )
-    if files:
-        from builder.output.metadata import iid_text, metadata_text
-
-        if "iidfile" in files:
-            write_file(files["iidfile"], iid_text(result.image_id))
-        if "metadata_file" in files:
-            write_file(files["metadata_file"], metadata_text(result))
-        if "digest_file" in files and result.descriptor is not None:
-            write_file(files["digest_file"], str(result.descriptor.digest))
-    if mode == "quiet":
-        say(result.image_id)
-
-
-def _output_limits(environ: Mapping[str, str]) -> Limits:
-    try:
-        return from_environment(environ)
-    except ValueError as error:
-        raise FlagError(str(error), hint="write a number of bytes, or -1 for no limit") from None
-
-
-def write_file(path: str, text: str) -> None:
-    """Whole or not at all."""
-    from layers.atomic import replacing
-
-    with replacing(path) as write:
-        write(text.encode())
+    run_build(session, given)
 
 
 COMMANDS: Mapping[str, click.Command] = {"build": build}

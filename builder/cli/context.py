@@ -40,7 +40,7 @@ def ls(session: Session, /, **given: Any) -> None:
     host = current_host()
     if not Path(absolute(host.cwd, given["path"])).is_dir():
         session.enter_namespace()  # where what is unpacked can have any owner
-    staging = click.get_current_context().with_resource(
+    staging = session.resources.enter_context(
         Staging(store_root(given["root"], host), session.connector(host.environ), host.environ)
     )
     asked = Inputs(given["path"], given["file"], given["ignorefile"], host.cwd, needs_dockerfile=False)

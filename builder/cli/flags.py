@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
-from builder.cli.completers import directories, files, stages
+from builder.cli import completers
+from builder.cli.options import PULLS, Option
 from builder.cli.ownhelp import OwnHelp
 from builder.settings import UnsupportedFlag, parse_bool
 
@@ -38,12 +39,6 @@ REFUSED_SWITCHES = {
     "--compress": "the context is read in place: nothing is sent that could be compressed",
     "--squash": "build in one stage and COPY --from it into another",
 }
-_PULL = {
-    "--pull": "--pull=always",
-    **{f"--pull={word}": "--pull=always" for word in ("true", "1", "t", "T", "TRUE", "True")},
-    **{f"--pull={word}": "--pull=missing" for word in ("false", "0", "f", "F", "FALSE", "False")},
-}
-"""--pull needs no value: buildx has a switch of this name, other tools a choice."""
 IDLE_SWITCHES = ("--rm", "--force-rm")
 """True is what is done anyway."""
 _OFF = frozenset({"false", "0", "f", "F", "FALSE", "False"})
@@ -55,12 +50,6 @@ IDLE_VALUES: dict[str, tuple[frozenset[str], str]] = {
     "--call": (frozenset({"build"}), _CHECKS),
 }
 """Flags with the values that ask for nothing."""
-
-
-RUN_FLAGS = ("add_host", "ulimit", "shm_size")
-"""What ``cli.runflags`` reads."""
-GRANT_FLAGS = ("secret", "ssh", "network", "allow")
-"""What ``cli.grants`` reads."""
 
 
 def refused(switches: dict[str, str], values: dict[str, str]) -> Callable[[F], F]:
@@ -113,77 +102,29 @@ def _attest(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) 
             raise UnsupportedFlag(f"--attest {given}", "leave it out: images have no attestations")
 
 
-_OF_RUNS = (
-    click.option("--add-host", multiple=True, metavar="NAME:ADDRESS", help="Line in /etc/hosts of RUNs."),
-    click.option("--ulimit", multiple=True, metavar="NAME=SOFT[:HARD]", help="Limit of RUNs."),
-    click.option("--shm-size", metavar="SIZE", help="Size of /dev/shm in RUNs (default: 64m)."),
-    click.option("--secret", multiple=True, metavar="id=ID[,src=FILE|,env=NAME]", help="Secret for RUN --mount."),
-    click.option("--ssh", multiple=True, metavar="default|ID[=SOCKET|KEY[,KEY]]", help="Agent for RUN --mount."),
-    click.option("--network", metavar="default|none|host", help="Network of RUNs (default: the host's)."),
-    click.option("--allow", multiple=True, metavar="RIGHT", help="network.host, security.insecure or device."),
-)
+def taking(options: Sequence[Option]) -> Callable[[F], F]:
+    """What these options are given as arrives in keyword arguments, by their keys."""
+
+    def decorate(function: F) -> F:
+        for option in reversed(options):
+            function = _made(option)(function)
+        return function
+
+    return decorate
 
 
-def plan_options(function: F) -> F:
-    """What decides the plan. They arrive as keyword arguments."""
-    for option in reversed(
-        (
-            click.option(
-                "-f",
-                "--file",
-                shell_complete=files,
-                help="Dockerfile (default: Dockerfile in PATH); - is standard input.",
-            ),
-            click.option(
-                "--ignorefile",
-                multiple=True,
-                metavar="FILE",
-                shell_complete=files,
-                help="Instead of .dockerignore; several are read as one.",
-            ),
-            click.option("--target", shell_complete=stages, help="Stage to build (default: the last one)."),
-            click.option("--build-arg", multiple=True, metavar="NAME[=VALUE]", help="Value of an ARG."),
-            click.option(
-                "--build-arg-file",
-                multiple=True,
-                metavar="FILE",
-                shell_complete=files,
-                help="Lines of NAME=VALUE; --build-arg goes before.",
-            ),
-            click.option("--label", multiple=True, metavar="NAME=VALUE", help="Label of the image."),
-            click.option("--platform", multiple=True, help="Platform; only this machine's own is supported."),
-            click.option("--no-cache", is_flag=True, help="Run every step again."),
-            click.option(
-                "--no-cache-filter",
-                multiple=True,
-                metavar="STAGE[,STAGE]",
-                shell_complete=stages,
-                help="Run every step of these stages again.",
-            ),
-            click.option(
-                "--build-context",
-                multiple=True,
-                metavar="NAME=PLACE",
-                help="Directory, image, layout, address, stage.",
-            ),
-            click.option(
-                "--pull",
-                type=click.Choice(("missing", "newer", "always", "never")),
-                default="missing",
-                help="When registries are asked for bases (default: missing; --pull alone: always).",
-            ),
-            *_OF_RUNS,
-            click.option(
-                "--root",
-                metavar="DIRECTORY",
-                shell_complete=directories,
-                help="Where the store is (default: PYBUILD_ROOT).",
-            ),
-            click.option("-D", "--debug", is_flag=True, help="Show tracebacks and every phase."),
-        )
-    ):
-        function = option(function)
-    return function
+def _made(option: Option) -> Callable[[F], F]:
+    if option.kind == "switch":
+        return click.option(*option.names, is_flag=True, help=option.help)
+    return click.option(
+        *option.names,
+        multiple=option.kind == "list",
+        metavar=option.metavar,
+        type=click.Choice(option.choices) if option.choices else None,
+        default=option.default,
+        shell_complete=getattr(completers, option.complete) if option.complete else None,
+        help=option.help,
+    )
 
 
 class StrictCommand(OwnHelp):
@@ -206,7 +147,7 @@ def plain_switches(args: Sequence[str], params: Sequence[click.Parameter]) -> li
     todo = list(reversed(args))
     while todo:
         word = todo.pop()
-        word = _PULL.get(word, word)
+        word = PULLS.get(word, word)
         name, equals, value = word.partition("=")
         if word == "--":
             found += [(rest, None) for rest in (word, *reversed(todo))]

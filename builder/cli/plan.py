@@ -5,14 +5,15 @@ from typing import Any
 
 import click
 
-from builder.cli.build import make_request
+from builder.cli.building import make_request
 from builder.cli.completers import directories
-from builder.cli.flags import StrictCommand, plan_options
+from builder.cli.flags import StrictCommand, taking
+from builder.cli.options import PLAN
 from builder.cli.session import Session, current_host, say
 
 
 @click.command("plan", cls=StrictCommand, context_settings={"help_option_names": ["-h", "--help"]})
-@plan_options
+@taking(PLAN)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.argument("path", shell_complete=directories)
 @click.pass_obj

@@ -4,11 +4,11 @@ import os
 import sys
 from collections.abc import Mapping
 
+from builder.cli.options import MODES
 from builder.events import Event
 from builder.report.hub import Renderer
 from builder.settings import FlagError
 
-MODES = ("auto", "tty", "plain", "json", "quiet")
 _DOCKER_NAMES = {"rawjson": "json", "none": "quiet"}
 
 

@@ -6,7 +6,7 @@ import sys
 import threading
 from _thread import start_new_thread
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -99,6 +99,8 @@ class Session:
         self.debug = False
         self.json = False
         self.interrupts = Interrupts()
+        self.resources = ExitStack()
+        """What is to be closed when the command has ended, such as the directory of a fetched context."""
         self.notice: Reason | None = None
         """What the user should know of the user namespace that is built in."""
         self._run_outside: Runner | None = None

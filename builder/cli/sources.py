@@ -1,8 +1,8 @@
 """Reads what a build is made from: the Dockerfile and the ignore files, found by Docker's rules."""
 
+import os
 import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from threading import Event
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Self
@@ -108,23 +108,24 @@ def read_files(given: Inputs, staging: Staging) -> BuildFiles:
     return files
 
 
-def _from_directory(given: Inputs, root: Path, staging: Staging) -> BuildFiles:
+def _from_directory(given: Inputs, root: str, staging: Staging) -> BuildFiles:
+    usual = os.path.join(root, ".dockerignore")
     if given.file is None:
         found = _find(given.context, root)
         if found is None and given.needs_dockerfile:
             raise FlagError(f"there is no Dockerfile in {given.context}", hint="name another file with -f")
         if found is None:
-            return BuildFiles(str(root), _NAMES[0], b"", _ignores(root, root / ".dockerignore"))
+            return BuildFiles(root, _NAMES[0], b"", _ignores(root, usual))
         shown, path = found
     elif given.file == "-":
-        return BuildFiles(str(root), STDIN, _dockerfile_from_stdin(), _ignores(root, root / ".dockerignore"))
+        return BuildFiles(root, STDIN, _dockerfile_from_stdin(), _ignores(root, usual))
     elif given.file.startswith(_HTTP):
-        return BuildFiles(str(root), given.file, _download(given.file, staging), _ignores(root, root / ".dockerignore"))
+        return BuildFiles(root, given.file, _download(given.file, staging), _ignores(root, usual))
     else:
-        shown, path = given.file, Path(absolute(given.cwd, given.file))
+        shown, path = given.file, absolute(given.cwd, given.file)
     # NAME.dockerignore beside the Dockerfile replaces the context's .dockerignore, even when empty.
-    ignores = _ignores(root, path.with_name(path.name + ".dockerignore"), root / ".dockerignore")
-    return BuildFiles(str(root), shown, _read(path, shown, named=given.file is not None), ignores)
+    ignores = _ignores(root, path + ".dockerignore", usual)
+    return BuildFiles(root, shown, _read(path, shown, named=given.file is not None), ignores)
 
 
 def _from_stdin(given: Inputs, staging: Staging) -> BuildFiles:
@@ -147,7 +148,7 @@ def _from_stdin(given: Inputs, staging: Staging) -> BuildFiles:
             f"standard input and --file {given.file} both give a Dockerfile",
             hint="leave one of them out; an archive on standard input would be the context",
         )
-    Path(directory).mkdir(0o700)
+    os.mkdir(directory, 0o700)
     return BuildFiles(directory, STDIN, _limited(read_all(read, MAX_TEXT + 1)), (), unpacked=True)
 
 
@@ -204,10 +205,10 @@ def _limited(text: bytes) -> bytes:
     return text
 
 
-def _directory(context: str, cwd: str) -> Path | None:
+def _directory(context: str, cwd: str) -> str | None:
     """None for what is to be fetched. A directory comes first, whatever its name looks like."""
-    root = Path(absolute(cwd, context))
-    if root.is_dir():
+    root = absolute(cwd, context)
+    if os.path.isdir(root):
         return root
     if "/" in context or ":" in context:
         from builder.fetch.remote import is_remote
@@ -215,35 +216,36 @@ def _directory(context: str, cwd: str) -> Path | None:
         if is_remote(context):
             return None
     hint = "the argument is the directory whose files COPY takes, often just ."
-    if root.is_file():
+    if os.path.isfile(root):
         hint += f"; an archive is read from standard input: pybuild - < {context}"
-    raise FlagError(f"{context}: {'is not a directory' if root.exists() else 'no such directory'}", hint=hint)
+    raise FlagError(f"{context}: {'is not a directory' if os.path.exists(root) else 'no such directory'}", hint=hint)
 
 
-def _find(context: str, root: Path) -> tuple[str, Path] | None:
+def _find(context: str, root: str) -> tuple[str, str] | None:
     for name in _NAMES:
-        if (root / name).exists():
-            return str(Path(context) / name), root / name
+        path = os.path.join(root, name)
+        if os.path.exists(path):
+            return absolute("", os.path.join(context, name)), path
     return None
 
 
-def _read(path: Path, shown: str, *, named: bool) -> bytes:
-    if path.is_dir():
+def _read(path: str, shown: str, *, named: bool) -> bytes:
+    if os.path.isdir(path):
         raise FlagError(f"--file {shown} is a directory", hint="name the Dockerfile itself")
     try:
-        return read_text(str(path), special=named)
+        return read_text(path, special=named)
     except FileNotFoundError as error:
         raise FlagError(f"--file {shown}: no such file", hint=_NAMED) from error
 
 
-def _ignores(root: Path, *paths: Path) -> tuple[IgnoreFile, ...]:
+def _ignores(root: str, *paths: str) -> tuple[IgnoreFile, ...]:
     """The first of ``paths`` that is there; shown without ``root``, where it lies in it."""
     for path in paths:
         try:
-            text = read_text(str(path))
+            text = read_text(path)
         except FileNotFoundError:
             continue
-        return (IgnoreFile(str(path.relative_to(root)) if path.is_relative_to(root) else str(path), text),)
+        return (IgnoreFile(path.removeprefix(os.path.join(root, "")), text),)
     return ()
 
 
@@ -259,6 +261,5 @@ def check_contexts(request: BuildRequest) -> None:
     for named in request.build_contexts:
         if named.kind not in {"local", "oci-layout"}:
             continue
-        path = Path(named.path)
-        if not path.exists() or (named.kind == "local" and not path.is_dir()):
+        if not (os.path.isdir if named.kind == "local" else os.path.exists)(named.path):
             raise FlagError(f"--build-context {named.name}: there is no directory {named.path}")

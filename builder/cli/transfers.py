@@ -9,10 +9,11 @@ from typing import Any
 import click
 
 from builder.cli.archives import output_image
-from builder.cli.build import write_file
+from builder.cli.building import write_file
 from builder.cli.completers import names as names_of_images
 from builder.cli.images import find_image, open_store, root_option
-from builder.cli.progress import MODES, choose, renderer
+from builder.cli.options import MODES
+from builder.cli.progress import choose, renderer
 from builder.cli.session import Session, current_host, say
 from builder.events import Emit
 from builder.output.registry import RegistryPush

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from builder.events import Emit, Transfer
@@ -116,15 +115,14 @@ def check_file(dest: str) -> None:
     """Raises OutputError when a file could not be put at ``dest``."""
     if dest == "-":
         return
-    path = Path(dest)
-    if path.is_dir():
+    if os.path.isdir(dest):
         raise OutputError(f"output {dest} is a directory", hint="name a file in it")
-    check_directory(str(path.resolve().parent), dest)
+    check_directory(os.path.dirname(os.path.realpath(dest)), dest)
 
 
 def check_directory(directory: str, dest: str) -> None:
     """Raises OutputError when nothing can be put into ``directory``."""
-    if not Path(directory).is_dir():
+    if not os.path.isdir(directory):
         raise OutputError(f"output {dest}: there is no directory {directory}", hint="make it first")
     if not os.access(directory, os.W_OK | os.X_OK):
         raise OutputError(f"output {dest}: directory {directory} is not writable")

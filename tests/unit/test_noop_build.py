@@ -10,8 +10,8 @@ from tests.conftest import REPOSITORY
 from tests.support.builds import write_tree
 
 PACKAGES = {"builder", "registry", "layers"}
-ALLOWED = {"click", "dockerfile_parse"}
-"""Packages of others that are needed to read options and Dockerfile."""
+ALLOWED = {"dockerfile_parse"}
+"""Packages of others that are needed to read a Dockerfile."""
 TRIED = {"sitecustomize", "usercustomize", "org"}
 """What Python's own modules look for and need not find: ``copy`` tries ``org.python.core``."""
 OURS_NOT = (

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from builder.cli import cli
 from builder.cli.commands import MODULES, SUMMARIES
 from builder.cli.completion import answer
+from builder.cli.group import cli
 from layers.imagenames import image_names
 
 NAMES = ("docker.io/library/app:1.0", "docker.io/library/app:1.1", "r.example:5000/team/tool:2")

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from builder.cli import cli, os_message
+from builder.cli import os_message
 from builder.cli.commands import SUMMARIES
+from builder.cli.group import cli
 from builder.cli.progress import choose
 from builder.settings import FlagError
 from tests.conftest import REPOSITORY
