@@ -79,6 +79,12 @@ class _Runner:
             if self._runner is not None:
                 self._runner.cancel()
 
+    def release(self) -> None:
+        """No RUN is left: its namespaces end while the rest is built."""
+        with self._lock:
+            if self._runner is not None:
+                self._runner.release()
+
     def close(self) -> None:
         with self._lock:
             runner, self._runner = self._runner, None
@@ -243,7 +249,6 @@ def build(
             )
             control = _control(request, cancelled, runner, store)
             results = solve(prepared.plan, prepared.known, context, exporter, control)
-            runner.close()
             result = _finish(bench, prepared.plan, results, exporter)
         except BaseException:
             exporter.abort()
@@ -290,7 +295,7 @@ def _control(request: BuildRequest, cancelled: threading.Event, runner: _Runner,
         store.supply.stop.set()
         runner.stop()
 
-    return Control(request.jobs or max(4, 2 * (os.cpu_count() or 1)), cancelled, stop)
+    return Control(request.jobs or max(4, 2 * (os.cpu_count() or 1)), cancelled, stop, runner.release)
 
 
 def _host_files(request: BuildRequest) -> "HostFiles":

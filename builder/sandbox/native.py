@@ -72,12 +72,16 @@ class NativeRunner:
             for control in self._controls:
                 _kill(control)
 
-    def close(self) -> None:
-        """May be called twice. Whatever still runs is killed."""
+    def release(self) -> None:
+        """Lets the helper end, without waiting for it. Nothing more can be run; whatever still runs is killed."""
         with self._lock:
             if not self._closed:
                 self._requests.shutdown(socket.SHUT_RDWR)
             self._closed = True
+
+    def close(self) -> None:
+        """Releases, and waits. May be called twice."""
+        self.release()
         try:
             self._helper.wait(_CLOSE_SECONDS)
         except subprocess.TimeoutExpired:

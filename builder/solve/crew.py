@@ -63,8 +63,9 @@ def work(board: Board, left: list[NodeId], control: Control) -> None:
     queue = ReadyQueue(board.plan, left)
     running: dict[Future[StepResult], NodeId] = {}
     failure: BaseException | None = None
+    runs = {node for node in left if isinstance(board.plan.nodes[node].op, RunOp)}
     with ThreadPoolExecutor(max_workers=control.jobs + 1, thread_name_prefix="step") as pool:
-        if any(isinstance(board.plan.nodes[node].op, RunOp) for node in left):
+        if runs:
             # The sandbox gets ready while the first RUN's layers are unpacked; what it may fail with, that RUN says.
             pool.submit(board.context.runner)
         while running or (queue and failure is None):
@@ -72,7 +73,10 @@ def work(board: Board, left: list[NodeId], control: Control) -> None:
                 node = queue.pop()
                 running[pool.submit(_perform, board, board.plan.nodes[node])] = node
             done, _ = wait(running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
+            finished = {running[future] for future in done}
             problem = _finish(board, queue, running, done)
+            if runs and problem is None and not (runs := runs - finished):
+                control.runs_over()
             if control.cancelled.is_set():
                 problem = Cancelled("the build was cancelled")
             if problem is not None and failure is None:

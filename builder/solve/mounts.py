@@ -14,7 +14,6 @@ from builder.plan.mounts import BindMount, CacheMount, RunMount, SecretMount, Ss
 from builder.plan.select_mounts import Chosen, MountSelection
 from builder.sandbox import spec
 from builder.sandbox.reasons import missing_owner
-from builder.solve.agents import Owner, agent_socket, find
 from builder.solve.devices import Edits, edits
 from builder.solve.mount_files import TOP, context_layer, entries
 from builder.solve.secrets import Secrets
@@ -196,6 +195,9 @@ class _Acquiring:
 
     def _agent(self, mount: SshMount) -> spec.Mount | None:
         """SSH_AUTH_SOCK is set whether there is an agent or not, as in BuildKit."""
+        # Imports sockets and processes: few builds have agents.
+        from builder.solve.agents import Owner, agent_socket, find
+
         self.env.setdefault(AGENT_VARIABLE, mount.target)
         source = find(self._helpers.grants.agents, mount.id)
         if source is None and mount.required:

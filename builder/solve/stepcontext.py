@@ -56,9 +56,15 @@ class StepContext(NamedTuple):
         return told(self.emit, self.clock, node.id)
 
 
+def _nothing() -> None:
+    """Nobody waits for it."""
+
+
 class Control(NamedTuple):
-    """``stop`` is called once when a step failed or ``cancelled`` is set: it must make running steps end soon."""
+    """``stop`` is called once when a step failed or ``cancelled`` is set: it must make running steps end soon.
+    ``runs_over`` is called once when the last RUN is done."""
 
     jobs: int
     cancelled: threading.Event
     stop: Callable[[], None]
+    runs_over: Callable[[], None] = _nothing

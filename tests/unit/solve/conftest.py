@@ -55,10 +55,15 @@ class Builds:
         self.now = 1_000.0
         self.cancelled = threading.Event()
         self.stops = 0
+        self.runs_over: list[int] = []
+        """How many steps had finished when there was no RUN left."""
 
     def _stop(self) -> None:
         self.stops += 1
         self.runner.cancel()
+
+    def _runs_over(self) -> None:
+        self.runs_over.append(len(self.told(StepFinished)))
 
     def context(self) -> StepContext:
         return StepContext(
@@ -71,7 +76,9 @@ class Builds:
         self.runner.specs.clear()
         self.offers = Offers()
         known = inspect(plan, self.contexts, self.store)
-        return solve(plan, known, self.context(), self.offers, Control(jobs, self.cancelled, self._stop))
+        return solve(
+            plan, known, self.context(), self.offers, Control(jobs, self.cancelled, self._stop, self._runs_over)
+        )
 
     def how(self, results: Mapping[NodeId, StepResult]) -> list[str]:
         return [result.cached for _, result in sorted(results.items())]

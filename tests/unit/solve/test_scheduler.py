@@ -353,3 +353,21 @@ def test_what_a_plan_says_of_linked_copies(builds: Builds, jobs: int) -> None:
     assert copied.nodes[on].title == "COPY --link f /f"
     hits = states(plan(LINKED), inspect(plan(LINKED), builds.contexts, builds.store), builds.store)
     assert {state.state for state in hits.values()} == {"source", "hit"}
+
+
+def test_the_sandbox_is_let_go_after_the_last_run(builds: Builds) -> None:
+    """Its namespaces take as long to end as a small step."""
+    made = plan("FROM scratch AS build\nRUN make\nRUN more\nFROM scratch\nCOPY --from=build /made /made")
+    builds.runner.scripts = {"make": Script({"made": b"x"})}
+    builds.solve(made)
+    assert builds.runs_over == [2]
+    builds.solve(made)
+    assert builds.runs_over == [2], "nothing was run"
+
+
+def test_the_sandbox_is_not_let_go_by_a_run_that_fails(builds: Builds) -> None:
+    """Then it is stopped, whatever still runs."""
+    builds.runner.scripts = {"false": Script(outcome=exits(1))}
+    with pytest.raises(StepFailed):
+        builds.solve(plan("FROM scratch\nRUN false\nRUN more"))
+    assert (builds.runs_over, builds.stops) == ([], 1)
