@@ -82,6 +82,15 @@ def test_bodies_are_bounded(transport: Transport, fake: FakeRegistry) -> None:
         get(transport, f"{fake.base}/v2/", limit=1000)
 
 
+def test_plain_http_reads_no_authorities(
+    transport: Transport, fake: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There are hundreds of them."""
+    monkeypatch.setattr("registry.transport._context", None)
+    fake.fault("GET ", faults.status(200, b"x"))
+    assert get(transport, f"{fake.base}/v2/") == b"x"
+
+
 def test_nobody_listens(transport: Transport) -> None:
     host = f"127.0.0.1:{free_port()}"
     with pytest.raises(Unreachable, match=f"^cannot reach {host}: connection refused$") as caught:
