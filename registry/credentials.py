@@ -9,7 +9,6 @@ import binascii
 import json
 import os
 import re
-import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,6 +35,8 @@ Runner = Callable[[Sequence[str], bytes, Mapping[str, str]], tuple[int, bytes]]
 
 def run_helper(arguments: Sequence[str], given: bytes, environ: Mapping[str, str]) -> tuple[int, bytes]:
     """Raises CredentialError when it cannot be started, or does not end in HELPER_TIMEOUT_S."""
+    import subprocess  # few users have helpers
+
     try:
         done = subprocess.run(
             arguments, input=given, env=environ, stdout=subprocess.PIPE, check=False, timeout=HELPER_TIMEOUT_S

@@ -5,7 +5,6 @@ containers-registries.conf(5), containers-registries.conf.d(5), containerd's doc
 """
 
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -78,6 +77,8 @@ def _first(paths: tuple[Path, ...]) -> Path | None:
 
 
 def _toml(path: Path) -> dict[str, Any]:
+    import tomllib  # most hosts have no such file
+
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
