@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from builder.dockerfile.ignore import parse_ignores
+from builder.dockerfile.ignore import check_ignores, parse_ignores
 from builder.errors import Cancelled, PlanError
 from builder.events import BuildFinished, Emit, Phase, PlanReady, StepInfo, StepOutput, Warned
 from builder.output.assemble import assemble
@@ -128,7 +128,7 @@ def _prepare(bench: _Bench) -> _Prepared:
     """Everything that is known before a step runs: the plan, the context's digests, the cache's records."""
     request, store, emit, clock, registries = bench
     dockerfile = read(request)
-    parse_ignores(request.ignores)  # a mistake there is one whether the context is looked into or not
+    check_ignores(request.ignores)  # a mistake there is one whether the context is looked into or not
     bench.phase("resolve", True)
     store.supply.connect(Fetcher(store, registries if request.pull != "never" else None))
     images = Images(store, registries, request.platform, Reports(emit, clock), request.pull)

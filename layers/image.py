@@ -4,6 +4,7 @@ Formats: image-spec descriptor.md and config.md, and Docker's image specificatio
 besides. Key order is that of BuildKit, so that equal images have equal digests.
 """
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Self
@@ -35,6 +36,11 @@ _KNOWN = frozenset(
 _DEFAULT_VARIANT = {"amd64": "v1", "arm": "v7", "arm64": "v8"}
 """The variant an architecture without one means."""
 
+_SYSTEM = r"[a-z0-9_-]+(\([a-z0-9_.%-]*(\+[a-z0-9_.%-]+)*\))?"
+_COMPONENT = r"[a-z0-9_.-]+"
+_NAMED = re.compile(f"(?:{_SYSTEM}|{_COMPONENT})(/{_COMPONENT}){{0,2}}", re.ASCII)
+"""What containerd's platforms package takes for a platform's name: a system's own may have its version behind it."""
+
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -50,7 +56,7 @@ class Platform(NamedTuple):
         """``linux/arm/v7``, ``linux/amd64`` or ``arm64``, normalized; a system alone has the architecture of ``own``.
         Raises ValueError for what names no platform."""
         parts = text.lower().split("/")
-        if not all(parts) or len(parts) > 3:
+        if _NAMED.fullmatch(text.lower()) is None:
             raise ValueError(f"not a platform: {text!r}")
         if parts == ["linux"] and own is not None:
             parts += [part for part in (own.architecture, own.variant) if part]

@@ -42,14 +42,17 @@ class Limits(NamedTuple):
 LIMITS = Limits()
 
 
-def read_tar(read: Callable[[int], bytes], *, whiteouts: bool = True, limits: Limits = LIMITS) -> Iterator[Entry]:
+def read_tar(
+    read: Callable[[int], bytes], *, whiteouts: bool = True, limits: Limits = LIMITS, whole: bool = True
+) -> Iterator[Entry]:
     """The entries of the archive that ``read(n)`` gives, in its order; ``read`` is read to its end.
 
     Paths are relative and without ``.`` parts, but may hold ``..``. FILEs carry a StreamSource. ``whiteouts``:
     ``.wh.`` names become WHITEOUT and OPAQUE entries. The root's own entry is left out, and so is what would take its
     place, as Docker and containerd do: there are archives whose first member has no name.
 
-    Raises UnsafeArchive for what is no tar or beyond ``limits``, IntegrityError when the archive is truncated.
+    Raises UnsafeArchive for what is no tar or beyond ``limits``, IntegrityError when the archive is truncated; what is
+    wrong behind its end is overlooked unless it shall be ``whole``.
     """
     stream = _Stream(read)
     before = tarmeta.Before()
@@ -71,7 +74,11 @@ def read_tar(read: Callable[[int], bytes], *, whiteouts: bool = True, limits: Li
         if entry is not None:
             yield entry
         content.finish()
-    stream.drain(limits.content)
+    try:
+        stream.drain(limits.content)
+    except IntegrityError:
+        if whole:
+            raise
 
 
 class _Stream:

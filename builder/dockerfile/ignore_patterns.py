@@ -21,6 +21,10 @@ class PatternError(ValueError):
         self.hint = hint
 
 
+class EmptyRange(PatternError):
+    """``[z-a]``: Go's ``filepath.Match`` takes it for a set without members, regular expressions for a mistake."""
+
+
 class Pattern:
     """``exact``, ``prefix`` and ``suffix`` are what a path is, begins or ends with; otherwise ``expression`` decides.
 
@@ -158,7 +162,7 @@ def _set(pattern: str, at: int) -> tuple[str, int]:
         if pattern.startswith("-", at):
             high, at = _set_member(pattern, at + 1)
         if high < low:
-            raise PatternError(f"the range {low}-{high} in the pattern {pattern} is empty", f"write {high}-{low}")
+            raise EmptyRange(f"the range {low}-{high} in the pattern {pattern} is empty", f"write {high}-{low}")
         ranges.append(f"{re.escape(low)}-{re.escape(high)}")
     return f"[{'^' if negated else ''}{''.join(ranges)}]", at + 1
 

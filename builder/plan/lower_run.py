@@ -41,7 +41,7 @@ def run(state: StageState, instruction: Run, sources: tuple[Ref | None, ...], sc
     op = RunOp(
         args=args,
         env=state.env.pairs,
-        cwd=state.workdir,
+        cwd=state.config.workdir or "/",
         user=state.config.user,
         network=_network(instruction, scope),
         hostname=scope.found.arguments.given.get(HOSTNAME, DEFAULT_HOSTNAME),

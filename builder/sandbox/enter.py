@@ -248,6 +248,8 @@ def _mount_files(job: Job) -> None:
 
 def _make_cwd(job: Job) -> None:
     """Every directory that is made belongs to the user, as WORKDIR's do. One that a mount hides is made again in it."""
+    if b".." in job.cwd.split(b"/"):
+        _make_detours(job.cwd)
     path = os.path.realpath(job.cwd)
     missing = []
     while not os.path.lexists(path):
@@ -256,6 +258,16 @@ def _make_cwd(job: Job) -> None:
     for directory in reversed(missing):
         os.mkdir(directory, 0o755)
         os.chown(directory, job.uid, job.gid)
+
+
+def _make_detours(cwd: bytes) -> None:
+    """``WORKDIR /a/../b`` is kept as written: runc makes ``/a`` on its way to ``/b`` (Go's os.MkdirAll)."""
+    way = b"/"
+    for part in cwd.split(b"/"):
+        # Resolved here: on top of our root still lies the host's, and the kernel's ``..`` leads there.
+        way = os.path.realpath(os.path.join(way, part))
+        if not os.path.lexists(way):
+            os.mkdir(way, 0o755)
 
 
 def _mount_proc(job: Job) -> None:

@@ -204,8 +204,10 @@ class _Unpacking:
         with open(_open(source.path), "rb") as file:
             hashed = _Hashed(file)
             try:
-                for member in read_tar(open_reader(hashed.read), whiteouts=False):
+                for member in read_tar(open_reader(hashed.read), whiteouts=False, whole=False):
                     self._put(member)
+                while hashed.read(_CHUNK):
+                    pass
             except (UnsafeArchive, IntegrityError) as error:
                 name = root.name.decode(errors="backslashreplace")
                 raise type(error)(f"cannot unpack {name}: {error.message}", hint=error.hint) from error

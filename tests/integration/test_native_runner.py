@@ -276,6 +276,13 @@ def test_a_directory_made_for_the_command_below_a_mount_stays(native: NativeRunn
     assert changes(spec) == {"w", "w/x", "w/x/y"}
 
 
+def test_a_directory_that_is_reached_by_a_detour(native: NativeRunner, box: Box) -> None:
+    """As runc does: what ``..`` leaves again is made too."""
+    spec = box.shell("pwd")._replace(cwd="/a/../b/c/../d")
+    assert run(native, spec) == "/b/d\n"
+    assert changes(spec) == {"a", "b", "b/c", "b/d"}
+
+
 def test_a_link_to_nowhere_gets_its_file(native: NativeRunner, box: Box) -> None:
     layer = box.new_layer()
     (layer / "etc").mkdir()

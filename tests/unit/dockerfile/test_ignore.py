@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builder.dockerfile.ignore import Matcher, parse_ignore
+from builder.dockerfile.ignore import Matcher, check_ignores, parse_ignore
 from builder.errors import ParseError
 
 NAME = ".dockerignore"
@@ -222,3 +222,10 @@ def test_never_crashes(text: bytes, path: str) -> None:
         return
     rules.ignored(path)
     rules.may_descend(path)
+
+
+def test_an_empty_range_is_none_of_a_context_that_nobody_looks_into() -> None:
+    """Other mistakes are, as with BuildKit."""
+    check_ignores([("x", b"[z-a]\n*.md\n")])
+    with pytest.raises(ParseError, match="is not closed"):
+        check_ignores([("x", b"[z-a]\n[a\n")])

@@ -134,6 +134,7 @@ def test_what_is_no_config(change: dict[str, Any], problem: str) -> None:
         ("linux/armel", Platform("linux", "arm", "v6")),
         ("386", Platform("linux", "386")),
         ("freebsd/riscv64", Platform("freebsd", "riscv64")),
+        ("windows(10.0.17763)/amd64", Platform("windows(10.0.17763)", "amd64")),
     ],
 )
 def test_platforms(text: str, platform: Platform) -> None:
@@ -147,7 +148,9 @@ def test_a_system_alone_has_our_architecture() -> None:
     assert Platform.parse("386", own) == Platform("linux", "386")
 
 
-@pytest.mark.parametrize("text", ["", "linux", "/", "linux/", "linux/arm/v7/x", "quantum"])
+@pytest.mark.parametrize(
+    "text", ["", "linux", "/", "linux/", "linux/arm/v7/x", "quantum", "linux/ü", "l~/amd64", "linux/amd64/v~"]
+)
 def test_what_names_no_platform(text: str) -> None:
     with pytest.raises(ValueError, match="not a platform"):
         Platform.parse(text)

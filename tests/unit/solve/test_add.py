@@ -336,6 +336,12 @@ def test_truncated_archive_is_an_error(add: Adder) -> None:
         add({"a.tar": tar(member("f", b"x" * 4000))[:2000]}, {}, ("a.tar",), "/o")
 
 
+def test_what_is_cut_off_behind_an_archive_is_not_missed(add: Adder) -> None:
+    """Of a compressed one the end of the stream, as with BuildKit."""
+    data = gzip.compress(tar(member("f", b"x")))
+    assert add({"a.tgz": data[:-4]}, {}, ("a.tgz",), "/o").data == {"o/f": b"x"}
+
+
 def test_archive_that_changed_since_it_was_selected_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.tar").write_bytes(PLAIN)
     op = AddOp(("a.tar",), "/o", None, None, False)
