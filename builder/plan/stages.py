@@ -32,6 +32,10 @@ def _name_hint(name: str) -> str | None:
     return None
 
 
+_FILES_ONLY = frozenset({"local", "tar"})
+"""Outputs without a configuration."""
+
+
 class StageRef(NamedTuple):
     number: int
 
@@ -145,7 +149,23 @@ def survey(dockerfile: Dockerfile, request: BuildRequest) -> Survey:
         frozenset(request.no_cache_filter),
     )
     _refuse_cycles(found)
+    if not request.outputs or any(output.type not in _FILES_ONLY for output in request.outputs):
+        _refuse_files(found)
     return found
+
+
+def _refuse_files(found: Survey) -> None:
+    """A directory in the place of the stage that the target stands on has no configuration: no image comes of it."""
+    frame = found.frames[found.target]
+    while isinstance(frame.source, StageRef) and not frame.replaced:
+        frame = found.frames[frame.source.number]
+    if frame.replaced and isinstance(frame.source, LocalRef):
+        raise PlanError(
+            f"the build context {frame.stage.name} stands for the stage of that name, and is no image",
+            span=frame.stage.base.span,
+            hint="write its files with -o type=local or -o type=tar, or give the context another name",
+            about=frame.stage.name,
+        )
 
 
 def copy_source(found: Survey, number: int, copy: Copy) -> Ref:

@@ -4,7 +4,7 @@ import pytest
 
 from builder.errors import Unsupported
 from builder.plan.graph import CopyOp, ImageOp, LocalOp, RunOp
-from builder.settings import NamedContext
+from builder.settings import NamedContext, OutputSpec
 from layers.image import Platform
 from tests.support.planning import ARM64, ENV_PATH, created_by, image, last, plan, refused, titles
 
@@ -238,7 +238,8 @@ def test_a_directory_replaces_a_stage_that_is_only_copied_from() -> None:
     ],
 )
 def test_a_directory_as_a_base(text: str, fields: dict[str, str]) -> None:
-    found = plan(text, build_contexts=(NamedContext("dir", "local", "/dir"),), **fields)
+    contexts = (NamedContext("dir", "local", "/dir"),)
+    found = plan(text, build_contexts=contexts, outputs=(OutputSpec("tar", "/x.tar"),), **fields)
     assert last(found).op == CopyOp((".",), "/", None, None, keep_owner=False)
     assert last(found).title == "FROM dir"
     assert found.layers == (found.target,)
@@ -250,6 +251,15 @@ def test_a_directory_as_a_base(text: str, fields: dict[str, str]) -> None:
     )
     assert node == found.target
     assert found.config.env == (ENV_PATH,)
+
+
+@pytest.mark.parametrize("outputs", [(), (OutputSpec("local", "/d"), OutputSpec("oci", "/x.tar"))])
+@pytest.mark.parametrize("text", ["FROM scratch AS dir\n", "FROM scratch AS dir\nFROM dir\nENV a=b\n"])
+def test_a_directory_in_the_place_of_the_target_is_no_image(text: str, outputs: tuple[OutputSpec, ...]) -> None:
+    error = refused(text, build_contexts=(NamedContext("dir", "local", "/dir"),), outputs=outputs)
+    assert error.message == "the build context dir stands for the stage of that name, and is no image"
+    assert error.span is not None
+    assert error.span.first_line == 1
 
 
 def test_steps_on_a_directory() -> None:
