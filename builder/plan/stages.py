@@ -164,7 +164,7 @@ def _refuse_files(found: Survey) -> None:
             f"the build context {frame.stage.name} stands for the stage of that name, and is no image",
             span=frame.stage.base.span,
             hint="write its files with -o type=local or -o type=tar, or give the context another name",
-            about=frame.stage.name,
+            about=frame.stage.name or "",
         )
 
 
