@@ -71,12 +71,19 @@ class Matcher:
         return self.rules[mask.bit_length() - 1] if mask else None
 
     def _rules_for(self, path: str) -> int:
-        """The rules that match ``path`` or a directory above it, as bits."""
-        mask = self._directory(path.rpartition("/")[0])
-        if self._any.matches(path):
-            for number, rule in enumerate(self.rules):
-                if rule.pattern.matches(path):
-                    mask |= 1 << number
+        """The rules that match ``path`` or a directory above it, as bits.
+
+        A rule is only tried where it would change something: ``!d`` does not count for a ``d`` that is not ignored, and
+        so takes nothing back below it that ``d/*`` ignores (moby's patternmatcher, MatchesUsingParentResults).
+        """
+        above = self._directory(path.rpartition("/")[0])
+        if not self._any.matches(path):
+            return above
+        mask, ignored = 0, False
+        for number, rule in enumerate(self.rules):
+            if above >> number & 1 or (rule.takes_back == ignored and rule.pattern.matches(path)):
+                mask |= 1 << number
+                ignored = not rule.takes_back
         return mask
 
     def _directory(self, path: str) -> int:

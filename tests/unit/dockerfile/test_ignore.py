@@ -92,8 +92,8 @@ def test_one_pattern(pattern: str, ignored: list[str], kept: list[str]) -> None:
         (["**", "!**/keep.txt", "private"], ["a/x", "private/x"], ["a/keep.txt", "keep.txt"]),
         (["a", "! b", "!  a"], [], ["a"]),
         (["*", "!!a"], ["a"], ["!a"]),
-        (["d", "!d/x", "d*"], ["d", "d/x"], []),
-        (["**", "!**/keep.txt", "private"], ["private", "private/keep.txt"], ["a/keep.txt"]),
+        (["d", "!d/x", "d*"], ["d", "d/a"], ["d/x"]),
+        (["**", "!**/keep.txt", "private"], ["private"], ["a/keep.txt", "private/keep.txt"]),
     ],
 )
 def test_order(lines: list[str], ignored: list[str], kept: list[str]) -> None:
@@ -149,8 +149,8 @@ def test_malformed(text: str, line: int, message: str) -> None:
         (["a*", "!ab", "abc"], "ab/c", "!ab"),
         (["a*", "!ab", "abc"], "x", None),
         (["a*", "!ab", "abc"], "", None),
-        (["!x"], "x", "!x"),
-        (["a", "a*"], "a", "a*"),
+        (["!x"], "x", None),
+        (["a", "a*"], "a", "a"),
     ],
 )
 def test_decided_by(lines: list[str], path: str, line: str | None) -> None:
@@ -229,3 +229,12 @@ def test_an_empty_range_is_none_of_a_context_that_nobody_looks_into() -> None:
     check_ignores([("x", b"[z-a]\n*.md\n")])
     with pytest.raises(ParseError, match="is not closed"):
         check_ignores([("x", b"[z-a]\n[a\n")])
+
+
+def test_a_directory_that_is_not_ignored_is_not_taken_back() -> None:
+    """As BuildKit has it: the line that takes it back then says nothing about what is in it."""
+    found = parse_ignore(b"d/*\n!**/d\n", ".dockerignore")
+    assert not found.ignored("d")
+    assert found.ignored("d/a")
+    assert not parse_ignore(b"*\n!d\n", ".dockerignore").ignored("d/a")
+    assert not parse_ignore(b"d\n!d\n", ".dockerignore").ignored("d/a/b")
