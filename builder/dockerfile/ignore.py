@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from builder.dockerfile.blanks import SPACE
-from builder.dockerfile.ignore_patterns import EmptyRange, Pattern, PatternError, clean, compile_pattern
+from builder.dockerfile.ignore_patterns import LateError, Pattern, PatternError, clean, compile_pattern
 from builder.errors import ParseError, Span
 from layers.tuples import NamedTuple
 
@@ -131,11 +131,11 @@ def parse_ignores(files: Iterable[tuple[str, bytes]]) -> Matcher:
 def check_ignores(files: Iterable[tuple[str, bytes]]) -> None:
     """Raises as ``parse_ignores`` for what is a mistake in a context that nobody looks into, too."""
     for path, text in files:
-        for _ in _rules(text, path, empty_ranges=True):
+        for _ in _rules(text, path, late=True):
             pass
 
 
-def _rules(text: bytes, path: str, *, empty_ranges: bool = False) -> Iterator[Rule]:
+def _rules(text: bytes, path: str, *, late: bool = False) -> Iterator[Rule]:
     for number, raw in enumerate(text.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
         if raw.startswith(b"#"):
             continue
@@ -147,7 +147,7 @@ def _rules(text: bytes, path: str, *, empty_ranges: bool = False) -> Iterator[Ru
                 raise PatternError(f"the line has {len(raw)} bytes, the limit is {_MAX_LINE - 1}", "use wildcards")
             rule = _rule(line, path, number)
         except PatternError as error:
-            if empty_ranges and isinstance(error, EmptyRange):
+            if late and isinstance(error, LateError):
                 continue
             raise ParseError(f"{path}: {error.message}", span=Span(path, number, number), hint=error.hint) from None
         yield rule

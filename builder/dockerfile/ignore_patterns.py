@@ -10,6 +10,18 @@ import re
 _STAR = "[^/]*"
 _ANY = "[^/]"
 _SPECIAL = frozenset("*?[]\\")
+_ESCAPES = {
+    "b": r"(?a:\b)",
+    "B": r"(?a:\B)",
+    "d": "[0-9]",
+    "D": "[^0-9]",
+    "s": "[\t\n\f\r ]",
+    "S": "[^\t\n\f\r ]",
+    "w": "[0-9A-Za-z_]",
+    "W": "[^0-9A-Za-z_]",
+    **dict(zip("afnrtv", "\a\f\n\r\t\v", strict=True)),
+}
+"""What becomes of a backslash and a letter: moby's patternmatcher leaves it to Go's regular expressions."""
 
 
 class PatternError(ValueError):
@@ -21,8 +33,9 @@ class PatternError(ValueError):
         self.hint = hint
 
 
-class EmptyRange(PatternError):
-    """``[z-a]``: Go's ``filepath.Match`` takes it for a set without members, regular expressions for a mistake."""
+class LateError(PatternError):
+    """What Go's ``filepath.Match`` understands, but not the regular expression that BuildKit makes of the pattern when
+    it first needs it: ``[z-a]`` is no mistake where no path is matched."""
 
 
 class Pattern:
@@ -115,11 +128,21 @@ def _expression(pattern: str) -> str:
                 raise PatternError(
                     f"the pattern {pattern} ends in a backslash", "a backslash makes a character literal"
                 )
-            out.append(re.escape(pattern[at]))
+            out.append(_escaped(pattern, pattern[at]))
             at += 1
         else:
             out.append(re.escape(char))
     return "".join(_committed(out))
+
+
+def _escaped(pattern: str, char: str) -> str:
+    if not (char.isascii() and char.isalnum()):
+        return re.escape(char)
+    if char not in _ESCAPES:
+        raise LateError(
+            f"the pattern {pattern} has \\{char}, which means nothing", f"write {char} without the backslash"
+        )
+    return _ESCAPES[char]
 
 
 def _committed(parts: list[str]) -> list[str]:
@@ -162,7 +185,7 @@ def _set(pattern: str, at: int) -> tuple[str, int]:
         if pattern.startswith("-", at):
             high, at = _set_member(pattern, at + 1)
         if high < low:
-            raise EmptyRange(f"the range {low}-{high} in the pattern {pattern} is empty", f"write {high}-{low}")
+            raise LateError(f"the range {low}-{high} in the pattern {pattern} is empty", f"write {high}-{low}")
         ranges.append(f"{re.escape(low)}-{re.escape(high)}")
     return f"[{'^' if negated else ''}{''.join(ranges)}]", at + 1
 

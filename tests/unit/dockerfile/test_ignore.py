@@ -51,7 +51,9 @@ def matcher(text: str | bytes) -> Matcher:
         ("\\*", ["*"], ["a"]),
         ("\\!x", ["!x"], ["x"]),
         ("\\#x", ["#x"], ["x"]),
-        ("\\d", ["d"], ["1"]),
+        ("\\d", ["1"], ["d"]),
+        ("\\build.log", [], ["build.log"]),
+        ("*\\blog", ["a.log"], ["alog"]),
         # characters that mean something to regular expressions only
         ("a.b*", ["a.b", "a.bc"], ["axb"]),
         ("a+(b)|{c}$^*", ["a+(b)|{c}$^", "a+(b)|{c}$^x"], ["aab", "a+(b)"]),
@@ -130,6 +132,7 @@ def test_an_empty_file_ignores_nothing() -> None:
         ("[a-]", 1, "is malformed"),
         ("[a\\", 1, "is not closed"),
         ("[z-a]", 1, "is empty"),
+        ("\\q", 1, "means nothing"),
         ("a\\", 1, "ends in a backslash"),
         ("x" * 70_000, 1, "the limit is 65535"),
     ],
@@ -226,7 +229,7 @@ def test_never_crashes(text: bytes, path: str) -> None:
 
 def test_an_empty_range_is_none_of_a_context_that_nobody_looks_into() -> None:
     """Other mistakes are, as with BuildKit."""
-    check_ignores([("x", b"[z-a]\n*.md\n")])
+    check_ignores([("x", b"[z-a]\n\\q\n*.md\n")])
     with pytest.raises(ParseError, match="is not closed"):
         check_ignores([("x", b"[z-a]\n[a\n")])
 
