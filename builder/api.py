@@ -193,12 +193,11 @@ def _open(op: LocalOp, bench: _Bench) -> Context:
 
 
 def _open_remote(address: str, bench: _Bench) -> Context:
-    """A named context from a repository or over HTTP."""
-    from builder.fetch.http import file_name
+    """A named context from a repository or over HTTP. A file is what it is, an archive too."""
     from builder.fetch.remote import fetch_context
 
     try:
-        found = fetch_context(address, bench.remote(), file=file_name(address))
+        found = fetch_context(address, bench.remote(), unpacks=False)
     except PybuildError as error:
         raise PlanError(f"build context {address}: {error.message}", hint=error.hint, code=error.code) from error
     return open_context(found.directory, None, NOTHING_KNOWN, owners=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from builder.cli.sources import STDIN, Inputs, Staging, read_files
-from builder.settings import BuildFiles, FlagError, IgnoreFile
+from builder.settings import BuildFiles, FlagError, IgnoreFile, UnsupportedFlag
 from layers.errors import PybuildError, UnsafeArchive
 
 Read = Callable[..., BuildFiles]
@@ -51,6 +51,35 @@ def test_the_usual_place(read: Read, tmp_path: Path) -> None:
 def test_lower_case(read: Read, tmp_path: Path) -> None:
     cwd = make(tmp_path, dockerfile="FROM b")
     assert read(".", None, cwd).dockerfile_text == b"FROM b"
+
+
+@pytest.mark.parametrize(("file", "shown"), [("Dockerfile", "dockerfile"), ("sub/Dockerfile", "sub/dockerfile")])
+def test_lower_case_of_a_named_file(
+    read: Read, tmp_path: Path, stdin: Callable[[bytes], None], file: str, shown: str
+) -> None:
+    cwd = make(tmp_path, dockerfile="FROM a", sub__dockerfile="FROM b")
+    (tmp_path / f"{shown}.dockerignore").write_text("x")
+    files = read(".", file, cwd)
+    assert (files.dockerfile_path, files.dockerfile_text) == (shown, (tmp_path / shown).read_bytes())
+    assert files.ignores == ((f"{shown}.dockerignore", b"x"),)
+    stdin(archive({shown: "FROM c"}))
+    assert read("-", file, cwd)[1:3] == (shown, b"FROM c")
+    with pytest.raises(FlagError, match="--file Other: no such file"):
+        read(".", "Other", cwd)
+
+
+def test_a_policy_is_not_passed_over(tmp_path: Path, stdin: Callable[[bytes], None]) -> None:
+    """One that nobody asked for, but that buildx would take up."""
+    cwd = make(tmp_path, Dockerfile="FROM a", sub__D="FROM d", sub__D_dot_rego="package docker")
+    with Staging(str(tmp_path / "store")) as staging:
+        assert read_files(Inputs(".", None, (), cwd, policed=True), staging).dockerfile_text == b"FROM a"
+        asked = Inputs(".", "sub/D", (), cwd, policed=True)
+        with pytest.raises(UnsupportedFlag, match=r"the policy sub/D\.rego is not supported yet"):
+            read_files(asked, staging)
+        assert read_files(asked._replace(policed=False), staging).dockerfile_text == b"FROM d"
+        stdin(archive({"Dockerfile": "FROM a", "Dockerfile.rego": ""}))
+        with pytest.raises(UnsupportedFlag, match=r"the policy Dockerfile\.rego is not supported yet"):
+            read_files(Inputs("-", None, (), cwd, policed=True), staging)
 
 
 def test_a_named_file_is_relative_to_the_working_directory(read: Read, tmp_path: Path) -> None:
