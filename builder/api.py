@@ -29,7 +29,7 @@ from builder.settings import BuildRequest, IgnoreFile
 from builder.solve.lookup import Known, State, inspect, states
 from builder.solve.scheduler import solve
 from builder.solve.stepcontext import Control, StepContext
-from builder.textfile import read_text
+from builder.textfile import read_ignores
 from layers.errors import GivenUp, PybuildError
 from layers.image import Descriptor, encode
 from layers.store import Store
@@ -176,10 +176,8 @@ def _open(op: LocalOp, bench: _Bench) -> Context:
     root = named[op.name].path if op.name in named else request.context
     if op.name in named:
         path = os.path.join(root, ".dockerignore")  # noqa: PTH118 - text in, text out
-        try:
-            ignores: tuple[IgnoreFile, ...] = (IgnoreFile(path, read_text(path)),)
-        except FileNotFoundError:
-            ignores = ()
+        text = read_ignores(path)
+        ignores: tuple[IgnoreFile, ...] = () if text is None else (IgnoreFile(path, text),)
     else:
         ignores = request.ignores
     matcher = parse_ignores(ignores) if ignores else None

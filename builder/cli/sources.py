@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from builder.grants import NO_GRANTS, Grants
 from builder.settings import BuildFiles, BuildRequest, FlagError, IgnoreFile, UnsupportedFlag, absolute
-from builder.textfile import MAX_TEXT, read_text
+from builder.textfile import MAX_TEXT, read_ignores, read_text
 from layers.tuples import NamedTuple
 
 if TYPE_CHECKING:
@@ -278,11 +278,10 @@ def _read(path: str, shown: str, *, named: bool) -> bytes:
 
 
 def _ignores(root: str, *paths: str) -> tuple[IgnoreFile, ...]:
-    """The first of ``paths`` that is there; shown without ``root``, where it lies in it."""
+    """The first of ``paths`` that is there; shown without ``root``, where it lies in it. A directory is none."""
     for path in paths:
-        try:
-            text = read_text(path)
-        except FileNotFoundError:
+        text = read_ignores(path)
+        if text is None:
             continue
         return (IgnoreFile(path.removeprefix(os.path.join(root, "")), text),)
     return ()

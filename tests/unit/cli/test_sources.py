@@ -106,6 +106,15 @@ def test_ignore_files(read: Read, tmp_path: Path, own: str | None, common: str |
     assert [text for _, text in read("ctx", None, cwd).ignores] == ([] if common is None else [common.encode()])
 
 
+def test_a_directory_is_no_ignore_file(read: Read, tmp_path: Path) -> None:
+    cwd = make(tmp_path, Dockerfile="", _dot_dockerignore="a")
+    (tmp_path / "Dockerfile.dockerignore").mkdir()
+    assert read(".", None, cwd).ignores == ((".dockerignore", b"a"),)
+    (tmp_path / ".dockerignore").unlink()
+    (tmp_path / ".dockerignore").mkdir()
+    assert read(".", None, cwd).ignores == ()
+
+
 def test_named_ignore_files_replace_the_others(read: Read, tmp_path: Path) -> None:
     cwd = make(tmp_path, Dockerfile="", _dot_dockerignore="a", one="b", sub__two="c")
     assert read(".", None, cwd, "one", "sub/two").ignores == (("one", b"b"), ("sub/two", b"c"))
