@@ -29,7 +29,7 @@ from builder.settings import BuildRequest, IgnoreFile
 from builder.solve.lookup import Known, State, inspect, states
 from builder.solve.scheduler import solve
 from builder.solve.stepcontext import Control, StepContext
-from builder.textfile import read_text
+from builder.textfile import read_ignores
 from layers.errors import GivenUp, PybuildError
 from layers.image import Descriptor, encode
 from layers.store import Store
@@ -176,10 +176,8 @@ def _open(op: LocalOp, bench: _Bench) -> Context:
     root = named[op.name].path if op.name in named else request.context
     if op.name in named:
         path = os.path.join(root, ".dockerignore")  # noqa: PTH118 - text in, text out
-        try:
-            ignores: tuple[IgnoreFile, ...] = (IgnoreFile(path, read_text(path)),)
-        except FileNotFoundError:
-            ignores = ()
+        text = read_ignores(path)
+        ignores: tuple[IgnoreFile, ...] = () if text is None else (IgnoreFile(path, text),)
     else:
         ignores = request.ignores
     matcher = parse_ignores(ignores) if ignores else None
@@ -193,12 +191,11 @@ def _open(op: LocalOp, bench: _Bench) -> Context:
 
 
 def _open_remote(address: str, bench: _Bench) -> Context:
-    """A named context from a repository or over HTTP."""
-    from builder.fetch.http import file_name
+    """A named context from a repository or over HTTP. A file is what it is, an archive too."""
     from builder.fetch.remote import fetch_context
 
     try:
-        found = fetch_context(address, bench.remote(), file=file_name(address))
+        found = fetch_context(address, bench.remote(), unpacks=False)
     except PybuildError as error:
         raise PlanError(f"build context {address}: {error.message}", hint=error.hint, code=error.code) from error
     return open_context(found.directory, None, NOTHING_KNOWN, owners=True)

@@ -24,6 +24,8 @@ FETCH_ENVIRONMENT = (
 _REMOTE_SCHEMES = frozenset({"http", "https", "git", "ssh"})
 _SCP = r"[a-zA-Z0-9_-]+@[a-zA-Z0-9.-]+:(?!//)"
 _INTEGER = r"[+-]?[0-9]+\Z"
+_LAYOUT_DIGEST = r"@[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}\Z"
+_LAYOUT_TAG = r":[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z"
 
 
 class OutputSpec(NamedTuple):
@@ -51,7 +53,7 @@ class Annotation(NamedTuple):
 
 
 class NamedContext(NamedTuple):
-    """``--build-context NAME=...``: ``kind`` is ``local``, ``oci-layout`` (``reference``: a tag or digest, if any),
+    """``--build-context NAME=...``: ``kind`` is ``local``, ``oci-layout`` (``reference``: a digest or a tag, if any),
     ``docker-image`` (``path`` is the image's full name), ``scratch``, ``remote`` (an address to fetch from), or
     ``target`` (a stage).
     """
@@ -255,15 +257,25 @@ def _label(text: str) -> tuple[str, str]:
     return key, value or ""
 
 
+def named_values(given: Sequence[str], environ: Mapping[str, str]) -> dict[str, str | None]:
+    """The values of ``--build-arg``. A name alone stands for the variable of the environment, and where there is none
+    for what was said of it before."""
+    found: dict[str, str | None] = {}
+    for text in given:
+        key, value = _pair(text, "--build-arg")
+        if value is None and key not in environ:
+            found.setdefault(key, None)
+        else:
+            found[key] = environ[key] if value is None else value
+    return found
+
+
 def _build_args(
     given: Sequence[str], environ: Mapping[str, str], proxies: Mapping[str, str]
 ) -> tuple[tuple[str, str | None], ...]:
     """The last of several values counts. SOURCE_DATE_EPOCH comes along from the environment, as buildx sends it, and
     ``proxies`` of Docker's config.json (in both spellings) where neither spelling is given."""
-    found: dict[str, str | None] = {}
-    for text in given:
-        key, value = _pair(text, "--build-arg")
-        found[key] = environ.get(key) if value is None else value
+    found = named_values(given, environ)
     if EPOCH not in found and environ.get(EPOCH):
         found[EPOCH] = environ[EPOCH]
     spoken = {key.upper() for key in found}
@@ -350,10 +362,12 @@ def _named_context(name: str, value: str, cwd: str) -> NamedContext:
 
 
 def _layout(text: str) -> tuple[str, str | None]:
-    """``path[:tag]`` or ``path@digest``; a colon before the last slash belongs to the path."""
-    path, at, digest = text.rpartition("@")
-    if at:
+    """``path[:tag][@digest]``, of which the digest counts. What is neither, to its end, belongs to the path."""
+    path, digest = text, None
+    matched = re.search(_LAYOUT_DIGEST, text)
+    if matched is not None:
+        path, digest = text[: matched.start()], matched[0][1:]
+    matched = re.search(_LAYOUT_TAG, path)
+    if matched is None:
         return path, digest
-    head, slash, last = text.rpartition("/")
-    last, colon, tag = last.partition(":")
-    return head + slash + last, tag if colon else None
+    return path[: matched.start()], digest or matched[0][1:]

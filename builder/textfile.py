@@ -26,3 +26,15 @@ def read_text(path: str, *, special: bool = False) -> bytes:
     if len(text) > MAX_TEXT:
         raise PybuildError(f"{path} has more than {MAX_TEXT >> 20} MiB", hint="COPY large files", code="unreadable")
     return text
+
+
+def read_ignores(path: str) -> bytes | None:
+    """An ignore file; None when there is none, or a directory in its place, as BuildKit has it. Raises as above."""
+    try:
+        return read_text(path)
+    except FileNotFoundError:
+        return None
+    except PybuildError:
+        if stat.S_ISDIR(os.stat(path).st_mode):  # noqa: PTH116 - text in
+            return None
+        raise

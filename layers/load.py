@@ -101,7 +101,20 @@ def _from_layout(files: ImageFiles, reference: str | None, platform: Platform) -
         digest = manifest.descriptor.digest
         found = chosen.get(digest) or _from_manifest(files, manifest)
         chosen[digest] = found._replace(names=(*found.names, *_names(annotations)))
+    inner = _by_digest(files, reference) if reference is not None and not chosen else None
+    if inner is not None:
+        yield _from_manifest(files, _manifest(files, inner, platform, _DEPTH))
     yield from chosen.values()
+
+
+def _by_digest(files: ImageFiles, reference: str) -> Descriptor | None:
+    """What the index of the layout does not list itself: the image for one platform, below another index."""
+    try:
+        digest = BlobDigest(Digest.parse(reference))
+    except ValueError:
+        return None
+    size = files.size(blob_path(digest))
+    return None if size is None else Descriptor("", digest, size)
 
 
 def _referred(entry: Descriptor, annotations: Mapping[str, str], reference: str) -> bool:

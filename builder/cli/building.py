@@ -3,9 +3,10 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from builder.cli.buildx import check_environment
 from builder.cli.commands import SUMMARIES
 from builder.cli.outputs import parse_outputs
 from builder.cli.progress import choose, renderer
@@ -15,11 +16,23 @@ from builder.events import Warned
 from builder.grants import NO_GRANTS, Grants
 from builder.report.clipping import Clipper, Limits, from_environment
 from builder.report.hub import Hub
-from builder.settings import BuildRequest, FlagError, Flags, Host, absolute, from_flags, store_root
+from builder.settings import (
+    EPOCH,
+    BuildRequest,
+    FlagError,
+    Flags,
+    Host,
+    absolute,
+    from_flags,
+    named_values,
+    parse_bool,
+    store_root,
+)
 from registry.configfiles import docker_config
 
 _clock = time.time  # noqa: TID251 - events are dated with it
-_KEEP_GIT_DIR = ("BUILDKIT_CONTEXT_KEEP_GIT_DIR=1", "BUILDKIT_CONTEXT_KEEP_GIT_DIR=true")
+_KEEP_GIT_DIR = "BUILDKIT_CONTEXT_KEEP_GIT_DIR"
+_UNCONFINED = "seccomp=unconfined"
 _RESULT_FILES = ("iidfile", "metadata_file", "digest_file")
 _WITH_MANIFEST = frozenset({"oci", "docker", "load", "registry"})
 
@@ -37,8 +50,8 @@ def run_build(session: Session, given: Mapping[str, Any]) -> None:
     terminal = sys.stderr.isatty()
     mode = choose(given["progress"], host.environ, quiet=given["quiet"], terminal=terminal)
     session.json = mode == "json"
-    request = make_request(session, given, host)
-    _check_standard_output(request, quiet=given["quiet"])
+    request = make_request(session, {**given, "progress": mode}, host)
+    _check_standard_output(request, quiet=mode == "quiet")
     if given["digest_file"] is not None and not any(output.type in _WITH_MANIFEST for output in request.outputs):
         raise FlagError("--digest-file: nothing that is asked for has a digest", hint="add --push or -o type=oci")
     files = {key: absolute(host.cwd, given[key]) for key in _RESULT_FILES if given[key] is not None}
@@ -67,13 +80,15 @@ def _make_way(flag: str, file: str) -> None:
 
 def make_request(session: Session, given: Mapping[str, Any], host: Host) -> BuildRequest:
     """From the options of ``build`` or ``plan``. Raises FlagError."""
+    check_environment(host.environ, metadata=given.get("metadata_file") is not None)
     outputs = parse_outputs(
         given.get("output", ()), host.cwd, load=given.get("load", False), push=given.get("push", False)
     )
+    build_args = (*_build_arg_files(given, host), *given["build_arg"])
     flags = Flags(
         tags=given.get("tag", ()),
         target=given["target"],
-        build_args=(*_build_arg_files(given, host), *given["build_arg"]),
+        build_args=build_args,
         labels=given["label"],
         platforms=given["platform"],
         no_cache=given["no_cache"],
@@ -81,20 +96,40 @@ def make_request(session: Session, given: Mapping[str, Any], host: Host) -> Buil
         build_contexts=given["build_context"],
         root=given["root"],
         pull=given["pull"],
-        security_opts=given.get("security_opt", ()),
+        security_opts=_security_options(session, given.get("security_opt", ())),
     )
     _check_no_command(given["path"], host.cwd)
     grants = _grants(given, host)
     staging = session.resources.enter_context(
         Staging(store_root(given["root"], host), session.connector(host.environ), host.environ, grants, _tell(given))
     )
-    keep = any(text in _KEEP_GIT_DIR for text in given["build_arg"])
-    files = read_files(Inputs(given["path"], given["file"], given["ignorefile"], host.cwd, keep), staging)
+    steering = named_values(build_args, host.environ)
+    inputs = Inputs(
+        given["path"],
+        given["file"],
+        given["ignorefile"],
+        host.cwd,
+        keep_git_dir=parse_bool(steering.get(_KEEP_GIT_DIR) or "") or False,
+        commit_times=bool(steering.get(EPOCH) or (EPOCH not in steering and host.environ.get(EPOCH))),
+        policed=session.policed,
+    )
+    files = read_files(inputs, staging)
     session.sources[files.dockerfile_path] = files.dockerfile_text
     session.sources.update(files.ignores)
     request = from_flags(flags, files, host._replace(docker_config=docker_config(host.environ)))
     check_contexts(request)
     return _with_run_flags(request._replace(grants=grants), given)
+
+
+def _security_options(session: Session, given: Sequence[str]) -> tuple[str, ...]:
+    """Those that are known here: BuildKit has none, and warns of all."""
+    words = [word for text in given for word in text.split(",") if word]
+    for word in words:
+        if word.replace(":", "=", 1) != _UNCONFINED:
+            session.warnings.append(
+                f"--security-opt {word} is ignored: there is {_UNCONFINED}, and RUN --security=insecure"
+            )
+    return tuple(word for word in words if word.replace(":", "=", 1) == _UNCONFINED)
 
 
 def _build_arg_files(given: Mapping[str, Any], host: Host) -> tuple[str, ...]:
@@ -124,7 +159,7 @@ def _with_run_flags(request: BuildRequest, given: Mapping[str, Any]) -> BuildReq
 
 def _tell(given: Mapping[str, Any]) -> Callable[[str, bool], None]:
     """Says what is fetched before there is a build, in the words of plain progress; not where programs read."""
-    silent = given.get("quiet") or given.get("as_json") or given.get("progress") in {"json", "quiet"}
+    silent = given.get("quiet") or given.get("as_json") or given.get("progress") not in {None, "auto", "plain", "tty"}
 
     def tell(what: str, start: bool) -> None:
         if start and not silent:
@@ -164,6 +199,8 @@ def _build(
     with interrupts, Hub(show, on_failure=interrupts.cancelled.set) as hub:
         if session.notice is not None:
             hub.emit(Warned(_clock(), None, "; ".join(session.notice)))
+        for text in session.warnings:
+            hub.emit(Warned(_clock(), None, text))
         result = api.build(
             request, Clipper(hub.emit, limits), cancelled=interrupts.cancelled, connect=session.connector(environ)
         )

@@ -1,6 +1,7 @@
 """The flags of ``pybuild build`` and ``pybuild plan``, those of ``docker buildx build`` that pybuild lacks included.
 
-A flag that is known but not supported is an error that says so, unless the value given asks for nothing.
+A flag that is known but not supported is an error that says so, unless the value given asks for nothing. Those of the
+classic builder that BuildKit ignores too are ignored, with a warning where buildx has one (reference 4.1).
 """
 
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ import click
 from builder.cli import completers
 from builder.cli.options import PULLS, Option
 from builder.cli.ownhelp import OwnHelp
+from builder.cli.session import Session
 from builder.settings import UnsupportedFlag, parse_bool
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -22,7 +24,6 @@ REFUSED_VALUES = {
     "--cache-from": "the cache is in the store: keep --root between builds",
     "--cache-to": "the cache is in the store: keep --root between builds",
     "--cgroup-parent": _LIMITS,
-    "--policy": "there is no policy to be checked",
     "--print": _CHECKS,
     "--resource": _LIMITS,
     "--memory": _LIMITS,
@@ -36,17 +37,19 @@ REFUSED_VALUES = {
 _SHORT = {"--memory": "-m", "--cpu-shares": "-c"}
 REFUSED_SWITCHES = {
     "--check": _CHECKS,
-    "--compress": "the context is read in place: nothing is sent that could be compressed",
-    "--squash": "build in one stage and COPY --from it into another",
 }
-IDLE_SWITCHES = ("--rm", "--force-rm")
-"""True is what is done anyway."""
+IGNORED_SWITCHES = {
+    "--rm": "",
+    "--force-rm": "",
+    "--compress": "",
+    "--squash": "layers are not joined (neither are they by BuildKit): COPY --from a stage into another for that",
+}
+"""With the warning that is due when they are given."""
 _OFF = frozenset({"false", "0", "f", "F", "FALSE", "False"})
 IDLE_VALUES: dict[str, tuple[frozenset[str], str]] = {
     "--provenance": (_OFF, "leave it out: images have no attestations"),
     "--sbom": (_OFF, "leave it out: images have no attestations"),
     "--builder": (frozenset({"default"}), "there are no builders: pybuild runs the steps itself"),
-    "--isolation": (frozenset({"default"}), "leave it out"),
     "--call": (frozenset({"build"}), _CHECKS),
 }
 """Flags with the values that ask for nothing."""
@@ -66,9 +69,11 @@ def refused(switches: dict[str, str], values: dict[str, str]) -> Callable[[F], F
 
 
 def idle(function: F) -> F:
-    """Hidden options that are accepted as long as they ask for nothing."""
-    for name in IDLE_SWITCHES:
-        function = _option(name, is_flag=True)(function)
+    """Hidden options that are accepted: as long as they ask for nothing, or because BuildKit ignores them as well."""
+    for name, warning in IGNORED_SWITCHES.items():
+        function = _option(name, is_flag=True, callback=_ignore(warning))(function)
+    function = _option("--isolation", multiple=True, callback=_isolation)(function)
+    function = _option("--policy", multiple=True, callback=_policy)(function)
     for name, (allowed, hint) in IDLE_VALUES.items():
         function = _option(name, multiple=True, callback=_only(allowed, hint))(function)
     return _option("--attest", multiple=True, callback=_attest)(function)
@@ -85,6 +90,35 @@ def _refuse(hint: str) -> Callable[[click.Context, click.Parameter, Any], None]:
             raise UnsupportedFlag(param.opts[0], hint)
 
     return callback
+
+
+def _ignore(warning: str) -> Callable[[click.Context, click.Parameter, bool], None]:
+    def callback(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+        if value and warning:
+            _session(ctx).warnings.append(f"{param.opts[0]} is ignored: {warning}")
+
+    return callback
+
+
+def _isolation(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> None:
+    for given in value:
+        if given not in {"", "default"}:
+            _session(ctx).warnings.append(f"--isolation {given} is ignored: there is one way of running steps")
+
+
+def _policy(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> None:
+    """Policies can only be switched off, those that would be found by themselves included."""
+    for given in value:
+        fields = dict(part.partition("=")[::2] for part in given.lower().split(","))
+        if not parse_bool(fields.get("disabled", "")):
+            raise UnsupportedFlag(f"--policy {given}", "there is no policy to be checked")
+        _session(ctx).policed = False
+
+
+def _session(ctx: click.Context) -> Session:
+    session = ctx.find_object(Session)
+    assert session is not None
+    return session
 
 
 def _only(allowed: frozenset[str], hint: str) -> Callable[[click.Context, click.Parameter, tuple[str, ...]], None]:
@@ -147,7 +181,7 @@ def plain_switches(args: Sequence[str], params: Sequence[click.Parameter]) -> li
     todo = list(reversed(args))
     while todo:
         word = todo.pop()
-        word = PULLS.get(word, word)
+        word = _joined(PULLS.get(word, word), valued)
         name, equals, value = word.partition("=")
         if word == "--":
             found += [(rest, None) for rest in (word, *reversed(todo))]
@@ -158,11 +192,19 @@ def plain_switches(args: Sequence[str], params: Sequence[click.Parameter]) -> li
                 found.append((todo.pop(), None))
         elif _truth(name, value):
             found.append((name, switches[name]))
-        elif name in IDLE_SWITCHES:
-            raise UnsupportedFlag(word, "leave it out: nothing of a finished step stays behind")
         else:
             found = [(kept, option) for kept, option in found if option is not switches[name]]
     return [word for word, _ in found]
+
+
+def _joined(word: str, valued: set[str]) -> str:
+    """``-t=x`` as ``-tx``: what Go's flags take both for, and click only the second."""
+    if word.startswith("--") or not word.startswith("-"):
+        return word
+    for place, letter in enumerate(word[1:], start=2):
+        if f"-{letter}" in valued:
+            return word[:place] + word[place + 1 :] if word[place : place + 1] == "=" and word[place + 1 :] else word
+    return word
 
 
 def _truth(name: str, value: str) -> bool:

@@ -31,8 +31,7 @@ def parse_grants(given: Mapping[str, Any], host: Host) -> Grants:
 
 
 def _right(text: str) -> str:
-    name = text.partition("=")[0]
-    if name not in {NETWORK_HOST, SECURITY_INSECURE, DEVICE}:
+    if text not in {NETWORK_HOST, SECURITY_INSECURE, DEVICE} and not text.startswith(f"{DEVICE}="):
         raise UnsupportedFlag(f"--allow {text}", f"it is one of {NETWORK_HOST}, {SECURITY_INSECURE}, {DEVICE}[=NAME]")
     return text
 
@@ -59,7 +58,9 @@ def _secret(text: str, host: Host) -> SecretSource:
         path, name = "", path
     if not path and not name:
         path, name = ("", found["id"]) if found["id"] in host.environ else (found["id"], "")
-    return _file(found["id"], path, host) if path else _variable(found["id"], name, host)
+    source = _file(found["id"], path, host) if path else None
+    # Of both the variable counts, as in BuildKit, but the file has to be there.
+    return _variable(found["id"], name, host) if name or source is None else source
 
 
 def _variable(secret: str, name: str, host: Host) -> SecretSource:

@@ -67,7 +67,7 @@ PLAN = (
 )
 """What decides the plan."""
 
-MODES = ("auto", "tty", "plain", "json", "quiet")
+MODES = ("auto", "tty", "plain", "json", "rawjson", "quiet", "none")
 """Of ``--progress``."""
 
 BUILD = (

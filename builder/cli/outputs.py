@@ -24,7 +24,7 @@ _HARMLESS_IMAGE = {
 }
 _HARMLESS = {
     "oci": _HARMLESS_IMAGE,
-    "docker": _HARMLESS_IMAGE,
+    "docker": {**_HARMLESS_IMAGE, "tar": "true"},
     "tar": {"platform-split": "false"},
     "local": {"platform-split": "false", "mode": "copy"},
     "image": {**_HARMLESS_IMAGE, "store": "true", "unpack": "false", "push-by-digest": "false"},
@@ -37,6 +37,7 @@ _LATER_ATTRIBUTES = frozenset(
         *_HARMLESS["local"],
         *("name", "push-by-digest", "unpack", "store", "name-canonical", "context", "source-date-epoch"),
         *("attestation-inline", "attestation-prefix", "prefer-nondist-layers", "oci-artifact", "compatibility-version"),
+        *("tar", "registry.insecure", "dangling-name-prefix", "danging-name-empty-only"),
     }
 )
 _LATER_TYPES = {
@@ -91,6 +92,10 @@ def parse_output(text: str, cwd: str) -> OutputSpec:
     dest = attributes.get("dest", "")
     if kind == "docker" and not dest:
         kind = "load"
+        if attributes.keys() & _LAYERS:
+            raise UnsupportedFlag(
+                f"--output {text}: compression on the way into a Docker Engine", "add dest=FILE for an archive"
+            )
     tar = _true(attributes.get("tar", "true"), "tar")
     return OutputSpec(
         kind,

@@ -9,16 +9,17 @@ from builder.events import Event
 from builder.report.hub import Renderer
 from builder.settings import FlagError
 
-_DOCKER_NAMES = {"rawjson": "json", "none": "quiet"}
+_SILENT = ("quiet", "none")
 
 
 def choose(given: str | None, environ: Mapping[str, str], *, quiet: bool, terminal: bool) -> str:
-    """``tty``, ``plain``, ``json`` or ``quiet``. Raises FlagError for a terminal that isn't there."""
+    """One of MODES but ``auto``. Raises FlagError for a terminal that isn't there."""
+    if quiet and given not in {None, "auto", *_SILENT}:
+        raise FlagError(f"--quiet and --progress={given} exclude each other", hint="leave one of them out")
     if quiet:
         return "quiet"
-    mode = given or environ.get("BUILDKIT_PROGRESS") or "auto"
-    if given is None:
-        mode = _DOCKER_NAMES.get(mode, mode)
+    mode = given if given not in {None, "auto"} else environ.get("BUILDKIT_PROGRESS") or "auto"
+    assert mode is not None
     if mode not in MODES:
         raise FlagError(f"BUILDKIT_PROGRESS={mode} is unknown", hint=f"it may be {', '.join(MODES)}")
     live = terminal and environ.get("TERM", "") not in {"", "dumb"}
@@ -32,9 +33,7 @@ def choose(given: str | None, environ: Mapping[str, str], *, quiet: bool, termin
 def renderer(mode: str, environ: Mapping[str, str], *, debug: bool) -> Renderer:
     match mode:
         case "tty":
-            from builder.report.tty import Tty
-
-            return Tty(_write, _size, color=not environ.get("NO_COLOR"), verbose=debug)
+            return _live(environ, debug=debug)
         case "plain":
             from builder.report.plain import Plain
 
@@ -43,12 +42,33 @@ def renderer(mode: str, environ: Mapping[str, str], *, debug: bool) -> Renderer:
             from builder.report.jsonl import JsonLines
 
             return JsonLines(_write)
+        case "rawjson":
+            from builder.report.rawjson import RawJson
+
+            return RawJson(_write)
         case _:
             return Silent()
 
 
+def _live(environ: Mapping[str, str], *, debug: bool) -> Renderer:
+    """As the variables say that BuildKit's own view heeds."""
+    from builder.report.colors import parse_colors
+    from builder.report.timeline import TAIL_LINES
+    from builder.report.tty import Tty
+
+    try:
+        colors = parse_colors(environ.get("BUILDKIT_COLORS", ""))
+    except ValueError as error:
+        raise FlagError(f"BUILDKIT_COLORS: {error}", hint="for example run=cyan:error=255,0,0:warning=white") from None
+    text = environ.get("BUILDKIT_TTY_LOG_LINES", "")
+    if text and not (text.isascii() and text.isdigit() and int(text)):
+        raise FlagError(f"BUILDKIT_TTY_LOG_LINES={text} is no number of lines", hint=f"for example {TAIL_LINES}")
+    lines = int(text or TAIL_LINES)
+    return Tty(_write, _size, color=not environ.get("NO_COLOR"), verbose=debug, colors=colors, lines=lines)
+
+
 class Silent:
-    """``--quiet``: the image id alone is shown, and that is a result."""
+    """``--quiet``: the image id alone is shown, and that is a result; ``--progress=none``: not even that."""
 
     def __call__(self, event: Event) -> None:
         """Nobody is told."""

@@ -24,10 +24,19 @@ def parse_run_flags(given: Mapping[str, Any]) -> RunFlags:
     """From the options of ``build`` or ``plan``. Raises FlagError."""
     ulimits = {limit.name: limit for limit in map(_ulimit, given["ulimit"])}
     return RunFlags(
-        tuple(map(_host, given["add_host"])),
+        tuple(_host(host) for text in given["add_host"] for host in _listed(text)),
         tuple(ulimits[name] for name in sorted(ulimits)),
         SHM_SIZE if given["shm_size"] is None else _shm_size(given["shm_size"]),
     )
+
+
+def _listed(text: str) -> list[str]:
+    """Of several in one value, each (buildx reads it as a line of CSV)."""
+    if '"' not in text:
+        return text.split(",")
+    import csv
+
+    return next(csv.reader([text]), [""])
 
 
 def _host(text: str) -> tuple[str, str]:
@@ -42,6 +51,8 @@ def _host(text: str) -> tuple[str, str]:
         # Steps are on the network of the host itself.
         return name, _LOOPBACK
     try:
+        if "%" in address:
+            raise ValueError("a zone means something on one host only")
         ipaddress.ip_address(address)
     except ValueError:
         raise FlagError(
@@ -79,8 +90,10 @@ def parse_annotations(given: Sequence[str], platform: Platform) -> tuple[Annotat
     """``[type[platform][,type...]:]key=value``. Raises FlagError; the last of several values of a key counts."""
     found: dict[tuple[bool, str], Annotation] = {}
     for text in given:
+        if not text:
+            continue
         key, equals, value = text.partition("=")
-        kinds, colon, rest = key.rpartition(":")
+        kinds, colon, rest = key.partition(":")
         if not equals or not (rest if colon else key):
             raise FlagError(f"--annotation {text} is not understood", hint="write --annotation KEY=VALUE")
         for word in kinds.split(",") if colon else ("manifest",):

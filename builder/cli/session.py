@@ -92,12 +92,16 @@ class Interrupts:
 
 
 class Session:
-    """``sources`` are the files that spans of errors may point into, by the path shown."""
+    """``sources`` are the files that spans of errors may point into, by the path shown; ``warnings`` are of the command
+    line, to be told with the build's progress."""
 
     def __init__(self) -> None:
         self.sources: dict[str, bytes] = {}
         self.debug = False
         self.json = False
+        self.warnings: list[str] = []
+        self.policed = True
+        """A policy beside the Dockerfile would have to be heeded."""
         self.interrupts = Interrupts()
         self.resources = ExitStack()
         """What is to be closed when the command has ended, such as the directory of a fetched context."""

@@ -8,8 +8,8 @@ from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Self
 
 from builder.grants import NO_GRANTS, Grants
-from builder.settings import BuildFiles, BuildRequest, FlagError, IgnoreFile, absolute
-from builder.textfile import MAX_TEXT, read_text
+from builder.settings import BuildFiles, BuildRequest, FlagError, IgnoreFile, UnsupportedFlag, absolute
+from builder.textfile import MAX_TEXT, read_ignores, read_text
 from layers.tuples import NamedTuple
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _HTTP = ("http://", "https://")
 _NAMES = ("Dockerfile", "dockerfile")
+_POLICY = ".rego"
 STDIN = "standard input"
 Environ = Mapping[str, str]
 NOTHING: Environ = MappingProxyType({})
@@ -91,6 +92,10 @@ class Inputs(NamedTuple):
     ignorefiles: tuple[str, ...]
     cwd: str
     keep_git_dir: bool = False
+    commit_times: bool = False
+    """Files of a repository get its commit's time."""
+    policed: bool = False
+    """A policy beside the Dockerfile would have to be heeded."""
     needs_dockerfile: bool = True
     """False: without one there is an empty one."""
 
@@ -122,7 +127,8 @@ def _from_directory(given: Inputs, root: str, staging: Staging) -> BuildFiles:
     elif given.file.startswith(_HTTP):
         return BuildFiles(root, given.file, _download(given.file, staging), _ignores(root, usual))
     else:
-        shown, path = given.file, absolute(given.cwd, given.file)
+        shown, path = _cased(given.file, given.cwd)
+    _check_policy(given, shown, os.path.exists(path + _POLICY))
     # NAME.dockerignore beside the Dockerfile replaces the context's .dockerignore, even when empty.
     ignores = _ignores(root, path + ".dockerignore", usual)
     return BuildFiles(root, shown, _read(path, shown, named=given.file is not None), ignores)
@@ -156,7 +162,14 @@ def _fetched(given: Inputs, staging: Staging) -> BuildFiles:
     """From a repository, or over HTTP: an archive or a Dockerfile."""
     from builder.fetch.remote import DOCKERFILE, fetch_context
 
-    found = fetch_context(given.context, staging.remote(), keep_git_dir=given.keep_git_dir)
+    found = fetch_context(
+        given.context, staging.remote(), keep_git_dir=given.keep_git_dir, commit_times=given.commit_times
+    )
+    if given.file is not None and given.file.startswith("/"):
+        # As in buildx, a file of this machine: an address has no root.
+        shown, path = _cased(given.file, given.cwd)
+        _check_policy(given, shown, os.path.exists(path + _POLICY))
+        return BuildFiles(found.directory, shown, _read(path, shown, named=True), (), unpacked=True)
     if found.single and given.file is None:
         return _unpacked(found.directory, DOCKERFILE, given, staging)
     return _unpacked(found.directory, given.file, given, staging)
@@ -181,9 +194,10 @@ def _unpacked(directory: str, file: str | None, given: Inputs, staging: Staging)
         return BuildFiles(directory, STDIN, _dockerfile_from_stdin(), (), unpacked=True)
     if file is not None and file.startswith(_HTTP):
         return BuildFiles(directory, file, _download(file, staging), (), unpacked=True)
-    for name in _NAMES if file is None else (file,):
+    for name in _spellings(file):
         text = read_inside(directory, name, MAX_TEXT)
         if text is not None:
+            _check_policy(given, name, read_inside(directory, name + _POLICY, MAX_TEXT) is not None)
             return BuildFiles(directory, name, _limited(text), (), unpacked=True)
     if not given.needs_dockerfile:
         return BuildFiles(directory, _NAMES[0], b"", (), unpacked=True)
@@ -221,6 +235,31 @@ def _directory(context: str, cwd: str) -> str | None:
     raise FlagError(f"{context}: {'is not a directory' if os.path.exists(root) else 'no such directory'}", hint=hint)
 
 
+def _spellings(file: str | None) -> tuple[str, ...]:
+    """A Dockerfile may be called dockerfile, wherever it is."""
+    if file is None:
+        return _NAMES
+    head, slash, name = file.rpartition("/")
+    return (file, f"{head}{slash}{_NAMES[1]}") if name == _NAMES[0] else (file,)
+
+
+def _cased(file: str, cwd: str) -> tuple[str, str]:
+    """As shown, and as it is spelt on the disk."""
+    for name in _spellings(file):
+        path = absolute(cwd, name)
+        if os.path.exists(path):
+            return name, path
+    return file, absolute(cwd, file)
+
+
+def _check_policy(given: Inputs, shown: str, found: bool) -> None:
+    """buildx takes it up without being asked to (reference 4.1). Raises UnsupportedFlag."""
+    if found and given.policed:
+        raise UnsupportedFlag(
+            f"the policy {shown}{_POLICY}", "--policy disabled=true builds without it, as the file's absence does"
+        )
+
+
 def _find(context: str, root: str) -> tuple[str, str] | None:
     for name in _NAMES:
         path = os.path.join(root, name)
@@ -239,11 +278,10 @@ def _read(path: str, shown: str, *, named: bool) -> bytes:
 
 
 def _ignores(root: str, *paths: str) -> tuple[IgnoreFile, ...]:
-    """The first of ``paths`` that is there; shown without ``root``, where it lies in it."""
+    """The first of ``paths`` that is there; shown without ``root``, where it lies in it. A directory is none."""
     for path in paths:
-        try:
-            text = read_text(path)
-        except FileNotFoundError:
+        text = read_ignores(path)
+        if text is None:
             continue
         return (IgnoreFile(path.removeprefix(os.path.join(root, "")), text),)
     return ()

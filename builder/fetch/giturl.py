@@ -46,8 +46,8 @@ class GitSource(NamedTuple):
     """The first digits that the commit (or the annotated tag) must have."""
     keep_git_dir: bool | None = None
     submodules: bool = True
-    commit_times: bool = False
-    """Files get the commit's time, instead of that of the checkout."""
+    commit_times: bool | None = None
+    """Files get the commit's time, instead of that of the checkout; None where the address does not say."""
     foreign: bool = False
     """A submodule on another server: only credentials that are named for that go there."""
     userinfo: str = ""

@@ -72,14 +72,19 @@ def is_remote(text: str) -> bool:
     return text.startswith(_HTTP) or parse_git_url(text, shorthand=True) is not None
 
 
-def fetch_context(text: str, remote: Remote, *, keep_git_dir: bool = False, file: str = DOCKERFILE) -> Fetched:
-    """``text`` as ``is_remote`` knows it. ``file``: the name of the only file, where it is one. Raises PybuildError."""
+def fetch_context(
+    text: str, remote: Remote, *, keep_git_dir: bool = False, commit_times: bool = False, unpacks: bool = True
+) -> Fetched:
+    """``text`` as ``is_remote`` knows it. ``commit_times``: files of a repository get its commit's time; ``unpacks``:
+    an archive is not the only file. Raises PybuildError."""
     directory = remote.store.temporary("context")
     source = parse_git_url(text, shorthand=True)
+    if source is not None and source.commit_times is None and commit_times:
+        source = source._replace(commit_times=True)
     with remote.telling(text):
         if source is not None:
             return Fetched(_check_out(source, remote, directory, keep_git_dir=keep_git_dir))
-        return _from_http(text, remote, directory, file)
+        return _from_http(text, remote, directory, unpacks=unpacks)
 
 
 def _check_out(source: GitSource, remote: Remote, directory: str, *, keep_git_dir: bool) -> str:
@@ -88,7 +93,7 @@ def _check_out(source: GitSource, remote: Remote, directory: str, *, keep_git_di
     return git.check_out(source, git.resolve(source), directory, keep_git_dir=keeps)
 
 
-def _from_http(url: str, remote: Remote, directory: str, name: str) -> Fetched:
+def _from_http(url: str, remote: Remote, directory: str, *, unpacks: bool) -> Fetched:
     """An archive is unpacked, anything else is the only file."""
     from builder.fetch.archives import is_archive, read_head, unpack_context
     from registry.errors import redact
@@ -96,11 +101,11 @@ def _from_http(url: str, remote: Remote, directory: str, name: str) -> Fetched:
     found = remote.http().fetch(url)
     with remote.store.blobs.open(found.digest) as blob:
         head, read = read_head(blob.read)
-        if is_archive(head):
+        if unpacks and is_archive(head):
             unpack_context(read, directory, redact(url))
             return Fetched(directory)
         Path(directory).mkdir(0o700)
-        file = Path(directory, name)
+        file = Path(directory, DOCKERFILE)
         with file.open("xb") as out:
             while data := read(1 << 20):
                 out.write(data)

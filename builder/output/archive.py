@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from builder.output.target import Finished, OutputError, Progress, check_directory, check_file, opened
+from builder.output.target import Finished, OutputError, Progress, check_directory, check_file, make_way, opened
 from layers import gotime, media
 from layers.compress import Compression
 from layers.dockerarchive import write_docker_archive
@@ -66,6 +66,7 @@ class OciLayout:
 
     def write(self, image: Finished, store: Store, progress: Progress) -> Descriptor:
         made = with_layers(image, store, self.compression, progress)
+        make_way(self._dest)
         write_directory(made, store.blobs, self._dest)
         return made.descriptor
 

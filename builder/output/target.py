@@ -121,11 +121,19 @@ def check_file(dest: str) -> None:
 
 
 def check_directory(directory: str, dest: str) -> None:
-    """Raises OutputError when nothing can be put into ``directory``."""
-    if not os.path.isdir(directory):
-        raise OutputError(f"output {dest}: there is no directory {directory}", hint="make it first")
-    if not os.access(directory, os.W_OK | os.X_OK):
-        raise OutputError(f"output {dest}: directory {directory} is not writable")
+    """Raises OutputError when nothing can be put into ``directory``, which ``make_way`` would make."""
+    place = directory
+    while not os.path.lexists(place) and place != os.path.dirname(place):
+        place = os.path.dirname(place)
+    if not os.path.isdir(place):
+        raise OutputError(f"output {dest}: {place} is not a directory", hint="name another place")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise OutputError(f"output {dest}: directory {place} is not writable")
+
+
+def make_way(dest: str) -> None:
+    """The directories above an output, as buildx makes them."""
+    os.makedirs(os.path.dirname(os.path.realpath(dest)), exist_ok=True)
 
 
 @contextmanager
@@ -135,6 +143,7 @@ def opened(dest: str) -> Iterator[Write]:
         if dest == "-":
             yield write_to(_STDOUT)
             return
+        make_way(dest)
         with replacing(dest) as write:
             yield write
     except OSError as error:

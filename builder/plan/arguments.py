@@ -42,14 +42,18 @@ that a build here has no part of (cache mounts, git contexts, attestations)."""
 _INTEGER = r"[+-]?[0-9]+\Z"
 
 
+Proxies = tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]
+
+
 class Arguments(NamedTuple):
     given: Mapping[str, str]
     """``--build-arg``s with a value."""
     globals: Mapping[str, str]
     """Automatic ARGs and those before the first FROM, as far as they have a value: what FROM lines see."""
     epoch: int | None
-    proxies: tuple[tuple[str, str], ...] = ()
-    """Predefined variables of every RUN."""
+    proxies: Proxies = ((), ())
+    """Predefined variables of every RUN: those given, which replace what ENV and ARG say there, as in BuildKit; then
+    those of the environment, which do not."""
 
 
 def read(request: BuildRequest) -> Dockerfile:
@@ -127,13 +131,14 @@ def _check_steering(given: Mapping[str, str]) -> None:
         )
 
 
-def proxies(given: Mapping[str, str], environment: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+def proxies(given: Mapping[str, str], environment: Iterable[tuple[str, str]]) -> Proxies:
     """Variables of every RUN, without an ARG: either case of a name sets both. Of two that differ the lower-case one
     counts. An empty one is none, and keeps that of the environment away."""
-    found: dict[str, str] = dict(environment)
-    for name in sorted(given):
-        if name.upper() in PROXIES:
-            found[name.upper()] = given[name]
+    found = {name.upper(): given[name] for name in sorted(given) if name.upper() in PROXIES}
+    return _in_both_cases(found), _in_both_cases({name: value for name, value in environment if name not in found})
+
+
+def _in_both_cases(found: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     return tuple((name, value) for upper, value in found.items() if value for name in (upper, upper.lower()))
 
 

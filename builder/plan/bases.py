@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,9 @@ from builder.plan.reach import Base, Bases, reach
 from builder.plan.stages import ImageRef, Survey, suggestion, survey
 from builder.settings import BuildRequest, NamedContext
 from layers.digest import Rootfs
-from layers.errors import PybuildError
+from layers.errors import InvalidImage, PybuildError
 from layers.image import ImageConfig
+from layers.names import DEFAULT_TAG
 from registry.reference import Reference
 
 if TYPE_CHECKING:
@@ -119,8 +121,12 @@ def _from_context(ref: ImageRef, context: NamedContext, store: "Store") -> Base:
     from layers.load import load  # brings decompression along, which other builds do not need
 
     what = f"build context {context.name} ({_location(context)})"
+    read = functools.partial(load, store, context.path, platform=ref.platform, named=False)
     try:
-        loaded = load(store, context.path, reference=context.reference, platform=ref.platform, named=False)
+        loaded = read(reference=context.reference)
+        if len(loaded) > 1 and context.reference is None:
+            with suppress(InvalidImage):
+                loaded = read(reference=DEFAULT_TAG)
     except (PybuildError, OSError) as error:
         hint = error.hint if isinstance(error, PybuildError) else None
         raise PlanError(f"{what}: {error}", span=ref.span, hint=hint) from error

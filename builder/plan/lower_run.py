@@ -46,7 +46,7 @@ def run(state: StageState, instruction: Run, sources: tuple[Ref | None, ...], sc
         network=_network(instruction, scope),
         hostname=scope.found.arguments.given.get(HOSTNAME, DEFAULT_HOSTNAME),
         scripts=scripts,
-        proxy_env=scope.found.arguments.proxies,
+        proxy_env=_proxies(state, scope),
         platform=state.config.platform.normalized(),
         mounts=mounts,
         security=_security(instruction, scope),
@@ -79,6 +79,11 @@ def _command(instruction: Run, config: ImageConfig) -> tuple[str | None, tuple[S
         script = ScriptFile(SCRIPTS + first.name, first.body.encode(errors="surrogateescape"), 0o755)
         return first.body, (script,), in_shell(config, script.path)
     return first.body, (), in_shell(config, first.body)
+
+
+def _proxies(state: StageState, scope: Scope) -> tuple[tuple[str, str], ...]:
+    given, around = scope.found.arguments.proxies
+    return (*given, *((name, value) for name, value in around if state.env.get(name) is None)) if around else given
 
 
 def _argument_words(state: StageState) -> list[str]:

@@ -25,7 +25,7 @@ from builder.events import (
 )
 
 TAIL_LINES = 6
-"""Last lines of output kept for each running step (buildx shows as many)."""
+"""Last lines of output kept for each running step, unless more are asked for (buildx shows as many)."""
 LINE_LIMIT = 32 << 10
 """Bytes after which a line without an end is cut, so that no output can fill the memory."""
 
@@ -92,14 +92,15 @@ ENDED = frozenset({State.CACHED, State.DONE, State.FAILED})
 class Step:
     """``started`` is when it was first heard of; ``seconds`` is known once it ended."""
 
-    def __init__(self, info: StepInfo, name: str) -> None:
+    def __init__(self, info: StepInfo, name: str, lines: int = TAIL_LINES) -> None:
         self.info = info
         self.name = name
         self.state = State.WAITING
         self.started = 0.0
         self.seconds = 0.0
         self.message = ""
-        self.tail: deque[str] = deque(maxlen=TAIL_LINES)
+        self.tail: deque[str] = deque(maxlen=lines)
+        self._lines = lines
         self._streams: dict[int, Lines] = {}
         self._latest: Lines | None = None
 
@@ -107,7 +108,7 @@ class Step:
     def shown(self) -> list[str]:
         """The last lines of its output, the unfinished one included."""
         partial = self._latest.partial if self._latest is not None else ""
-        return [*self.tail, partial][-TAIL_LINES:] if partial else list(self.tail)
+        return [*self.tail, partial][-self._lines :] if partial else list(self.tail)
 
     def begin(self, at: float) -> None:
         if self.state is State.WAITING:
@@ -144,9 +145,10 @@ def seconds_text(seconds: float) -> str:
 
 
 class Timeline:
-    """What is known of a build. ``apply`` is the only thing that changes it."""
+    """What is known of a build. ``apply`` is the only thing that changes it. ``lines``: of each step's output."""
 
-    def __init__(self) -> None:
+    def __init__(self, lines: int = TAIL_LINES) -> None:
+        self._lines = lines
         self.steps: dict[int, Step] = {}
         self.started: float | None = None
         self.latest = 0.0
@@ -174,7 +176,7 @@ class Timeline:
         """A step that was never announced gets a name that says so."""
         if number not in self.steps:
             info = StepInfo(number, f"step {number}", "", 0, 0, 0)
-            self.steps[number] = Step(info, step_name(info))
+            self.steps[number] = Step(info, step_name(info), self._lines)
         return self.steps[number]
 
     def apply(self, event: Event) -> list[str]:
@@ -208,7 +210,7 @@ class Timeline:
             case PlanReady():
                 stages = {info.stage for info in event.steps if info.position}
                 lone = stages == {"stage-0"}
-                self.steps = {info.step: Step(info, step_name(info, lone=lone)) for info in event.steps}
+                self.steps = {info.step: Step(info, step_name(info, lone=lone), self._lines) for info in event.steps}
             case StepStarted():
                 self.step(event.step).begin(event.at)
             case Transfer():

@@ -6,16 +6,16 @@ to import and so is not before something has been moving for a while.
 """
 
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from builder.events import Event, StepCached, StepFailed, StepFinished, Transfer, Warned
-from builder.report.timeline import State, Step, Timeline, clean, seconds_text
+from builder.report.timeline import TAIL_LINES, State, Step, Timeline, clean, seconds_text
 from layers.tuples import NamedTuple
 
 _UP = "\x1b[{}A"
 _ERASE_LINE = "\x1b[K"
 _ERASE_BELOW = "\x1b[J"
-_STYLES = {"done": "34", "cached": "36", "failed": "31", "warning": "33", "output": "2", "head": "1"}
+STYLES = {"done": "34", "cached": "36", "failed": "31", "warning": "33", "output": "2", "head": "1"}
 """SGR parameters: blue, cyan, red, yellow, faint, bold."""
 _BAR_AFTER = 0.5
 """Seconds a transfer must last to be shown."""
@@ -58,21 +58,24 @@ def fit(text: str, columns: int) -> str:
 
 
 class Tty:
-    """``write`` gets whole frames; ``size`` is asked for columns and lines before each one."""
+    """``write`` gets whole frames; ``size`` is asked for columns and lines before each one. ``colors``: SGR parameters
+    in place of those of STYLES; ``lines``: so many last ones of a step's output are shown at most."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each of them is a setting of its own
         self,
         write: Callable[[str], object],
         size: Callable[[], tuple[int, int]],
         *,
         color: bool = True,
         verbose: bool = False,
+        colors: Mapping[str, str] | None = None,
+        lines: int = TAIL_LINES,
     ) -> None:
         self._write = write
         self._size = size
-        self._color = color
+        self._styles = ({**STYLES, **(colors or {})}) if color else {}
         self._verbose = verbose
-        self._timeline = Timeline()
+        self._timeline = Timeline(lines)
         self._above: list[_Line] = []
         """Lines for good, not yet written."""
         self._widths: list[int] = []
@@ -166,7 +169,7 @@ class Tty:
         return left + " " * (columns - width(left) - len(line.right)) + line.right
 
     def _styled(self, text: str, style: str) -> str:
-        return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if self._color and style else text
+        return f"\x1b[{self._styles[style]}m{text}\x1b[0m" if style in self._styles else text
 
 
 def _ended(step: Step) -> _Line:

@@ -65,9 +65,8 @@ def sandbox_spec(op: RunOp, workspace: Workspace, tree: Tree, host: HostFiles, e
     identity = identify(op.user, account_file(tree, b"etc/passwd"), account_file(tree, b"etc/group"))
     names = {name for name, _ in op.env}
     env = op.env if "HOME" in names else (*op.env, ("HOME", identity.home))
-    given = {name for name, _ in extra.env}
-    env = (*(pair for pair in env if pair[0] not in given), *extra.env)
-    names |= given
+    more = dict((*op.proxy_env, *extra.env))
+    env = (*(pair for pair in env if pair[0] not in more), *more.items()) if more else env
     files = (
         *network_files(op.hostname, host.resolv_conf, zip(op.host_addresses, op.host_names, strict=True)),
         *(FileMount(script.path, script.data, script.mode) for script in op.scripts),
@@ -76,7 +75,7 @@ def sandbox_spec(op: RunOp, workspace: Workspace, tree: Tree, host: HostFiles, e
     return SandboxSpec(
         root=OverlayRoot(workspace.directory, workspace.lowers, workspace.upper, workspace.work),
         args=op.args,
-        env=(*env, *((name, value) for name, value in op.proxy_env if name not in names)),
+        env=env,
         cwd=op.cwd,
         identity=identity,
         files=files,

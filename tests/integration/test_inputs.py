@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.support.builds import Bench, Built, parse
+from tests.support.builds import EPOCH, Bench, Built, parse, write_tree
+from tests.support.flatten import flatten
 from tests.support.webserver import Page, Repository, Web, web
 
 pytestmark = [pytest.mark.needs_root]
@@ -156,9 +157,36 @@ def test_a_repository(bench: Bench, tmp_path: Path, server: Web) -> None:
     asked = len(server.asked)
     assert bench.build(server.url(f"/git/r.git#{first}:d")).executed() == set()
     assert len(server.asked) == asked
-    bench.build("--build-arg=BUILDKIT_CONTEXT_KEEP_GIT_DIR=1", "-o", f"type=tar,dest={out}", server.url("/git/r.git"))
-    assert ".git/HEAD" in members(out)
+    name = "BUILDKIT_CONTEXT_KEEP_GIT_DIR"
+    for value, kept in (("=True", True), ("", True), ("=no", False), ("=1", True)):
+        flag = f"--build-arg={name}{value}"
+        bench.build(flag, "-o", f"type=tar,dest={out}", server.url("/git/r.git"), env={name: "t"})
+        assert (".git/HEAD" in members(out)) == kept
     assert leftovers(bench) == []
+
+
+@pytest.mark.needs_tool("git")
+def test_files_of_a_repository_have_its_time_when_there_is_an_epoch(bench: Bench, tmp_path: Path, server: Web) -> None:
+    """That of its commit, which is earlier; unless the address says otherwise."""
+    server.repositories = tmp_path / "served"
+    Repository(server.repositories, "r.git").commit({"Dockerfile": "FROM scratch\nCOPY f /\n", "f": "f"})
+    image = tmp_path / "image.tar"
+    for query, seconds in (("", 1_600_000_000), ("?mtime=checkout", int(EPOCH))):
+        address = server.url(f"/git/r.git{query}")
+        bench.build(f"--build-arg=SOURCE_DATE_EPOCH={EPOCH}", "-o", f"type=oci,dest={image}", "--no-cache", address)
+        assert flatten(image).files["f"].mtime == seconds
+
+
+@pytest.mark.needs_tool("git")
+def test_a_dockerfile_of_this_machine_for_a_repository(bench: Bench, tmp_path: Path, server: Web) -> None:
+    """Named from the root; its own ignore file is not applied to what is fetched."""
+    server.repositories = tmp_path / "served"
+    files = {"Dockerfile": "FROM scratch\nRUN no\n", "f": "f", "d/Dockerfile": "FROM scratch\nCOPY d /d/\n"}
+    Repository(server.repositories, "r.git").commit(files)
+    own = write_tree(tmp_path / "own", {"D": "FROM scratch\nCOPY f /\n", "D.dockerignore": "f\n"})
+    bench.build("-f", own / "D", server.url("/git/r.git"))
+    bench.build("-f", "d/Dockerfile", server.url("/git/r.git"))
+    assert f"--file {own}/None: no such file" in bench.attempt("-f", own / "None", server.url("/git/r.git")).stderr
 
 
 @pytest.mark.needs_tool("git")
@@ -231,8 +259,8 @@ def test_named_contexts(bench: Bench, tmp_path: Path, server: Web) -> None:
     found = members(tmp_path / "out.tar")
     files = {name for name, member in found.items() if member.isfile()}
     ignore = {"dir/.dockerignore", "repo/.dockerignore", "stage/.dockerignore"}
-    assert files == {"dir/kept", "repo/g", "tar/t", "one/one", "stage/kept", *ignore}
-    assert found["tar/t"].uid == 5
+    assert files == {"dir/kept", "repo/g", "tar/context", "one/context", "stage/kept", *ignore}
+    assert (found["one/context"].uid, found["one/context"].mode) == (0, 0o600)
     assert not server.of("/none")
     assert bench.build(*flags, tmp_path / "ctx").executed() == set()
     failed = bench.attempt(*flags[:1], f"--build-context=repo={server.url('/none')}", *flags[2:], tmp_path / "ctx")

@@ -76,6 +76,7 @@ def _build_arg(value: str, environment: Mapping[str, str]) -> tuple[str, ...]:
 
 def _named_context(value: str, _environment: Mapping[str, str]) -> tuple[str, ...]:
     name, _, source = value.partition("=")
+    name = name.removeprefix("docker.io/").removeprefix("library/").removesuffix(":latest")  # as buildx does
     if "://" in source:
         return "--opt", f"context:{name}={source}"
     local = f"named-{name.replace(':', '-').replace('/', '-')}"
@@ -93,7 +94,7 @@ def _as_is(name: str) -> Translation:
 _OPTIONS: Mapping[str, Translation] = {
     "--build-arg": _build_arg,
     "--build-context": _named_context,
-    "--label": _option("label:{}"),
+    "--label": lambda value, environment: ("--opt", f"label:{value}" + ("" if "=" in value else "=")),
     "--target": _option("target={}"),
     "--platform": _option("platform={}"),
     "--network": _option("force-network-mode={}"),

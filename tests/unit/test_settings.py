@@ -64,6 +64,8 @@ def test_bad_tags(tag: str) -> None:
 def test_build_args_come_from_the_environment_when_only_named() -> None:
     made = request(build_args=("A=1", "TOKEN", "NONE", "A=2=3", "EMPTY="))
     assert made.build_args == (("A", "2=3"), ("TOKEN", "t"), ("NONE", None), ("EMPTY", ""))
+    made = request(build_args=("TOKEN=x", "NONE=1", "NONE", "TOKEN"))
+    assert made.build_args == (("TOKEN", "t"), ("NONE", "1"))
 
 
 def test_proxies_of_docker_are_build_arguments() -> None:
@@ -165,6 +167,9 @@ def test_other_security_options(given: str) -> None:
         ("docker-image://scratch", ("scratch", "", None)),
         ("oci-layout:///a:b/img", ("oci-layout", "/a:b/img", None)),
         ("oci-layout:///img@sha256:" + "0" * 64, ("oci-layout", "/img", "sha256:" + "0" * 64)),
+        ("oci-layout:///img:1@sha256:" + "0" * 64, ("oci-layout", "/img", "sha256:" + "0" * 64)),
+        ("oci-layout:///a@b:c/img@2", ("oci-layout", "/a@b:c/img@2", None)),
+        ("oci-layout:///img:not/a:tag:", ("oci-layout", "/img:not/a:tag:", None)),
     ],
 )
 def test_named_contexts(value: str, expected: tuple[str, str, str | None]) -> None:

@@ -54,6 +54,7 @@ def test_quiet_prints_the_id_alone(run: Run, context: Path, api: FakeApi) -> Non
     api.during = lambda emit, cancelled: emit(events.Warned(1.0, None, "odd"))
     assert run("-q", ".") == (0, IMAGE_ID + "\n", "")
     assert run("--progress=quiet", ".") == (0, IMAGE_ID + "\n", "")
+    assert run("--progress=none", ".") == (0, "", "")
 
 
 def test_progress_goes_to_standard_error(run: Run, context: Path, api: FakeApi) -> None:
@@ -109,9 +110,10 @@ def test_a_tar_is_not_written_to_a_terminal(
 
 
 def test_quiet_and_a_tar_do_not_share_standard_output(run: Run, context: Path, api: FakeApi) -> None:
-    ran = run("-q", "-o", "-", ".")
-    assert ran.code == 2
-    assert "--quiet prints the image id where the output goes" in ran.err
+    for flag in ("-q", "--progress=quiet"):
+        ran = run(flag, "-o", "-", ".")
+        assert ran.code == 2
+        assert "--quiet prints the image id where the output goes" in ran.err
 
 
 @pytest.mark.parametrize(
@@ -130,7 +132,8 @@ def test_quiet_and_a_tar_do_not_share_standard_output(run: Run, context: Path, a
         (("-f", "none", "."), "error: --file none: no such file"),
         (("-f", ".", "."), "error: --file . is a directory"),
         (("--build-context", "x=none", "."), "error: --build-context x: there is no directory"),
-        (("--progress=loud", "."), "'loud' is not one of 'auto', 'tty', 'plain', 'json', 'quiet'"),
+        (("--progress=loud", "."), "'loud' is not one of 'auto', 'tty', 'plain', 'json', 'rawjson', 'quiet', 'none'"),
+        (("-q", "--progress=plain", "."), "error: --quiet and --progress=plain exclude each other"),
         (("--progress=tty", "."), "error: --progress=tty: standard error is no terminal"),
     ],
 )

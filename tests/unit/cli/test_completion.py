@@ -76,7 +76,7 @@ def test_offered(ask: Ask, line: str, expected: list[str]) -> None:
 
 
 def test_a_line_that_is_an_error(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COMP_LINE", "pybuild --rm=false ")
+    monkeypatch.setenv("COMP_LINE", "pybuild --rm=maybe ")
     assert answer(cli, "bash_complete") == 1
 
 

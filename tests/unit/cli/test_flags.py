@@ -6,8 +6,7 @@ import click
 import pytest
 
 from builder.cli.build import build
-from builder.cli.flags import IDLE_SWITCHES, IDLE_VALUES, REFUSED_SWITCHES, REFUSED_VALUES, plain_switches
-from builder.settings import UnsupportedFlag
+from builder.cli.flags import IDLE_VALUES, IGNORED_SWITCHES, REFUSED_SWITCHES, REFUSED_VALUES, plain_switches
 from tests.unit.cli.conftest import FakeApi, Run
 
 BUILDX = (
@@ -47,8 +46,10 @@ def test_refused_switches(flag: str, run: Run, context: Path, api: FakeApi) -> N
 @pytest.mark.parametrize(
     "args",
     [
-        *((flag,) for flag in IDLE_SWITCHES),
-        *((f"{flag}=true",) for flag in IDLE_SWITCHES),
+        *((flag,) for flag in IGNORED_SWITCHES),
+        *((f"{flag}={value}",) for flag in IGNORED_SWITCHES for value in ("true", "false")),
+        ("--isolation", "default"),
+        ("--policy", "disabled=true"),
         *((flag, value) for flag, (values, _) in IDLE_VALUES.items() for value in sorted(values)),
         ("--provenance=false", "--sbom=false", "--rm", "--force-rm", "--network=default", "--builder", "default"),
         ("--attest", "type=provenance,disabled=true"),
@@ -70,7 +71,10 @@ def test_what_asks_for_nothing_is_accepted(args: tuple[str, ...], run: Run, cont
         (("--builder", "remote"), "--builder=remote"),
         (("--call", "outline"), "--call=outline"),
         (("--attest", "type=sbom"), "--attest type=sbom"),
-        (("--rm=false",), "--rm=false"),
+        (("--policy", "filename=p.rego"), "--policy filename=p.rego"),
+        (("--policy", "disabled=false"), "--policy disabled=false"),
+        (("--print", "outline"), "--print"),
+        (("--call", "check,format=json"), "--call=check,format=json"),
     ],
 )
 def test_the_same_flags_with_other_values_are_not(
@@ -78,6 +82,26 @@ def test_the_same_flags_with_other_values_are_not(
 ) -> None:
     ran = run(*args, ".")
     assert (ran.code, ran.err.split("\n")[0]) == (2, f"error: {what} is not supported yet")
+
+
+@pytest.mark.parametrize(
+    ("args", "warning"),
+    [
+        ((), ""),
+        (("--compress", "--rm", "--force-rm=false", "--squash=false", "--security-opt", "seccomp=unconfined"), ""),
+        (("--squash",), "--squash is ignored: layers are not joined"),
+        (("--isolation", "hyperv"), "--isolation hyperv is ignored: "),
+        (("--security-opt", "apparmor=x,seccomp=unconfined"), "--security-opt apparmor=x is ignored: "),
+    ],
+)
+def test_what_buildkit_ignores_is_ignored(
+    args: tuple[str, ...], warning: str, run: Run, context: Path, api: FakeApi
+) -> None:
+    """With a warning for those that buildx warns of."""
+    ran = run("--progress=plain", *args, ".")
+    assert ran.code == 0
+    assert ran.err.startswith(f"WARNING: {warning}") if warning else ran.err == ""
+    assert api.requests[0].seccomp == ("seccomp=unconfined" not in " ".join(args))
 
 
 @pytest.mark.parametrize("flag", ["--no-such", "--squash-all", "-Z"])
@@ -107,6 +131,8 @@ def params() -> list[click.Parameter]:
         (["-L", "--load=false", "--load"], ["-L", "--load=false", "--load"]),
         (["-lL", "--load=false"], ["-lL", "--load=false"]),
         (["-Lx", "--load=false"], ["-Lx"]),
+        (["-L=x", "-L=", "-l=0"], ["-Lx", "-L="]),
+        (["-lL=x=y", "a-L=x"], ["-lLx=y", "a-L=x"]),
         (["--label=--load=false"], ["--label=--load=false"]),
         (["--label", "--load", "--load=false"], ["--label", "--load"]),
         (["--", "--load=false"], ["--", "--load=false"]),
@@ -120,5 +146,3 @@ def test_switches_with_a_value(args: list[str], expected: list[str]) -> None:
 def test_switches_with_a_bad_value() -> None:
     with pytest.raises(click.BadOptionUsage, match="--load=maybe is neither true nor false"):
         plain_switches(["--load=maybe"], params())
-    with pytest.raises(UnsupportedFlag, match="--rm=false"):
-        plain_switches(["--rm=0", "--rm=false"][1:], params())

@@ -35,6 +35,8 @@ def test_nothing(tmp_path: Path) -> None:
         ("id=f,src=./file", ("f", "file", None)),
         ("id=f,env=VALUE", ("f", None, b"v")),
         ("id=f,env=UNSET", ("f", None, b"")),
+        ("id=f,env=VALUE,src=file", ("f", None, b"v")),
+        ("id=f,type=file,env=UNSET,src=file", ("f", None, b"")),
         ("id=f,type=env,src=VALUE", ("f", None, b"v")),
         ("id=VALUE", ("VALUE", None, b"v")),
         ("id=file", ("file", "file", None)),
@@ -66,6 +68,7 @@ def test_secrets_are_not_shown(tmp_path: Path) -> None:
         ("src=file", "--secret without an id"),
         ("id=nowhere", "--secret id=nowhere: nowhere: No such file or directory"),
         ("id=a,src=.", "--secret id=a: . is a directory"),
+        ("id=a,src=nowhere,env=VALUE", "--secret id=a: nowhere: No such file or directory"),
         ("id=a,src=large", "--secret id=a: large is larger than 500 KiB"),
         ('id=a,"src=x', '--secret: a double quote is not closed in "src=x'),
     ],
@@ -121,6 +124,6 @@ def test_rights_and_networks(tmp_path: Path) -> None:
     found = grants(tmp_path, allow=("network.host", "device=a/b=c"), network="none")
     assert found.allows("network.host") and not found.allows("security.insecure")
     assert found.network == "none"
-    for given in ({"allow": ("everything",)}, {"network": "bridge"}):
+    for given in ({"allow": ("everything",)}, {"allow": ("network.host=x",)}, {"network": "bridge"}):
         with pytest.raises(FlagError, match="is not supported yet"):
             grants(tmp_path, **given)

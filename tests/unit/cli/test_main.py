@@ -10,7 +10,7 @@ import pytest
 from builder.cli import os_message
 from builder.cli.commands import SUMMARIES
 from builder.cli.group import cli
-from builder.cli.progress import choose
+from builder.cli.progress import choose, renderer
 from builder.settings import FlagError
 from tests.conftest import REPOSITORY
 from tests.unit.cli.conftest import FakeApi, Run
@@ -68,9 +68,13 @@ def test_plan_takes_the_flags_that_decide_it(run: Run, context: Path, api: FakeA
         ("auto", {"TERM": "screen"}, False, True, "tty"),
         ("plain", {"TERM": "xterm"}, False, True, "plain"),
         ("tty", {}, False, True, "tty"),
-        ("json", {}, True, False, "quiet"),
+        (None, {"BUILDKIT_PROGRESS": "json"}, True, False, "quiet"),
+        ("none", {}, True, False, "quiet"),
+        ("none", {}, False, False, "none"),
+        ("rawjson", {}, False, False, "rawjson"),
+        ("auto", {"BUILDKIT_PROGRESS": "plain", "TERM": "xterm"}, False, True, "plain"),
         (None, {"BUILDKIT_PROGRESS": "plain", "TERM": "xterm"}, False, True, "plain"),
-        (None, {"BUILDKIT_PROGRESS": "rawjson"}, False, False, "json"),
+        (None, {"BUILDKIT_PROGRESS": "rawjson"}, False, False, "rawjson"),
         ("json", {"BUILDKIT_PROGRESS": "plain"}, False, False, "json"),
     ],
 )
@@ -81,6 +85,25 @@ def test_progress(given: str | None, environ: dict[str, str], quiet: bool, termi
 def test_progress_from_the_environment_is_checked() -> None:
     with pytest.raises(FlagError, match="BUILDKIT_PROGRESS=loud is unknown"):
         choose(None, {"BUILDKIT_PROGRESS": "loud"}, quiet=False, terminal=False)
+
+
+def test_progress_is_not_asked_for_in_two_ways() -> None:
+    with pytest.raises(FlagError, match="--quiet and --progress=plain exclude each other"):
+        choose("plain", {}, quiet=True, terminal=False)
+
+
+@pytest.mark.parametrize(
+    ("environ", "problem"),
+    [
+        ({"BUILDKIT_COLORS": "run=pink"}, "BUILDKIT_COLORS: pink is neither the name of a color"),
+        ({"BUILDKIT_TTY_LOG_LINES": "few"}, "BUILDKIT_TTY_LOG_LINES=few is no number of lines"),
+        ({"BUILDKIT_TTY_LOG_LINES": "0"}, "is no number of lines"),
+    ],
+)
+def test_a_live_view_that_cannot_be_had(environ: dict[str, str], problem: str) -> None:
+    renderer("plain", environ, debug=False)
+    with pytest.raises(FlagError, match=problem):
+        renderer("tty", environ, debug=False)
 
 
 def test_messages_of_the_system() -> None:

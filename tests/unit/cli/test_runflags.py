@@ -34,6 +34,11 @@ def test_hosts(text: str, host: tuple[str, str], run: Run, context: Path, api: F
     assert asked(run, api, "--add-host", text).hosts == (host,)
 
 
+def test_several_hosts_in_one_value(run: Run, context: Path, api: FakeApi) -> None:
+    hosts = (("a", "10.0.0.1"), ("b", "::1"), ("c", "10.0.0.3"))
+    assert asked(run, api, "--add-host", "a:10.0.0.1,b=[::1]", "--add-host", '"c:10.0.0.3"').hosts == hosts
+
+
 def test_limits_are_sorted_and_the_last_of_a_name_counts(run: Run, context: Path, api: FakeApi) -> None:
     flags = asked(run, api, "--ulimit", "nofile=1", "--ulimit", "core=-1", "--ulimit", "nofile=10:20")
     assert flags.ulimits == (Ulimit("core", -1, -1), Ulimit("nofile", 10, 20))
@@ -49,6 +54,8 @@ def test_shared_memory(text: str, size: int, run: Run, context: Path, api: FakeA
     [
         ("--add-host", "db", "there is no address"),
         ("--add-host", "db:here", "here is no IP address"),
+        ("--add-host", "db:fe80::1%eth0", "fe80::1%eth0 is no IP address"),
+        ("--add-host", "a:10.0.0.1,db", "--add-host db: there is no address"),
         ("--add-host", "a b:10.0.0.1", "no blanks"),
         ("--ulimit", "nofile", "is not understood"),
         ("--ulimit", "nofile=many", "is not understood"),
@@ -60,6 +67,7 @@ def test_shared_memory(text: str, size: int, run: Run, context: Path, api: FakeA
         ("--annotation", "a", "is not understood"),
         ("--annotation", "=a", "is not understood"),
         ("--annotation", "layer:a=b", "layer is not known"),
+        ("--annotation", "a:manifest:b=c", "a is not known"),
         ("--annotation", "index:a=b", "has no index) is not supported yet"),
         ("--annotation", "manifest[pdp11]:a=b", "not a platform"),
         ("--annotation", "a=b", "nothing that is asked for has a manifest"),
@@ -75,7 +83,10 @@ def test_refused(given: tuple[str, str, str], run: Run, context: Path, api: Fake
 
 
 def test_annotations(run: Run, context: Path, api: FakeApi) -> None:
-    given = ("a=1", "manifest:b=2", "manifest,manifest-descriptor:c=x:y=z", "manifest[linux/s390x]:d=no", "a=3")
+    given = (
+        *("a=1", "manifest:b=2", "manifest,manifest-descriptor:c=x:y=z", "manifest[linux/s390x]:d=no", "a=3", ""),
+        "manifest:urn:e=5",
+    )
     words = [word for text in given for word in ("--annotation", text)]
     assert run("-o", "type=oci,dest=out.tar", *words, ".").code == 0
     (request,) = api.requests
@@ -84,6 +95,7 @@ def test_annotations(run: Run, context: Path, api: FakeApi) -> None:
         Annotation("b", "2"),
         Annotation("c", "x:y=z"),
         Annotation("c", "x:y=z", descriptor=True),
+        Annotation("urn:e", "5"),
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from builder.cli.sources import STDIN, Inputs, Staging, read_files
-from builder.settings import BuildFiles, FlagError, IgnoreFile
+from builder.settings import BuildFiles, FlagError, IgnoreFile, UnsupportedFlag
 from layers.errors import PybuildError, UnsafeArchive
 
 Read = Callable[..., BuildFiles]
@@ -53,6 +53,35 @@ def test_lower_case(read: Read, tmp_path: Path) -> None:
     assert read(".", None, cwd).dockerfile_text == b"FROM b"
 
 
+@pytest.mark.parametrize(("file", "shown"), [("Dockerfile", "dockerfile"), ("sub/Dockerfile", "sub/dockerfile")])
+def test_lower_case_of_a_named_file(
+    read: Read, tmp_path: Path, stdin: Callable[[bytes], None], file: str, shown: str
+) -> None:
+    cwd = make(tmp_path, dockerfile="FROM a", sub__dockerfile="FROM b")
+    (tmp_path / f"{shown}.dockerignore").write_text("x")
+    files = read(".", file, cwd)
+    assert (files.dockerfile_path, files.dockerfile_text) == (shown, (tmp_path / shown).read_bytes())
+    assert files.ignores == ((f"{shown}.dockerignore", b"x"),)
+    stdin(archive({shown: "FROM c"}))
+    assert read("-", file, cwd)[1:3] == (shown, b"FROM c")
+    with pytest.raises(FlagError, match="--file Other: no such file"):
+        read(".", "Other", cwd)
+
+
+def test_a_policy_is_not_passed_over(tmp_path: Path, stdin: Callable[[bytes], None]) -> None:
+    """One that nobody asked for, but that buildx would take up."""
+    cwd = make(tmp_path, Dockerfile="FROM a", sub__D="FROM d", sub__D_dot_rego="package docker")
+    with Staging(str(tmp_path / "store")) as staging:
+        assert read_files(Inputs(".", None, (), cwd, policed=True), staging).dockerfile_text == b"FROM a"
+        asked = Inputs(".", "sub/D", (), cwd, policed=True)
+        with pytest.raises(UnsupportedFlag, match=r"the policy sub/D\.rego is not supported yet"):
+            read_files(asked, staging)
+        assert read_files(asked._replace(policed=False), staging).dockerfile_text == b"FROM d"
+        stdin(archive({"Dockerfile": "FROM a", "Dockerfile.rego": ""}))
+        with pytest.raises(UnsupportedFlag, match=r"the policy Dockerfile\.rego is not supported yet"):
+            read_files(Inputs("-", None, (), cwd, policed=True), staging)
+
+
 def test_a_named_file_is_relative_to_the_working_directory(read: Read, tmp_path: Path) -> None:
     cwd = make(tmp_path, My="FROM mine", ctx__My="FROM other")
     assert read("ctx", "My", cwd)[1:3] == ("My", b"FROM mine")
@@ -75,6 +104,15 @@ def test_ignore_files(read: Read, tmp_path: Path, own: str | None, common: str |
         (tmp_path / "ctx/.dockerignore").write_text(common)
     assert [text for _, text in read("ctx", "sub/D", cwd).ignores] == ([] if expected is None else [expected])
     assert [text for _, text in read("ctx", None, cwd).ignores] == ([] if common is None else [common.encode()])
+
+
+def test_a_directory_is_no_ignore_file(read: Read, tmp_path: Path) -> None:
+    cwd = make(tmp_path, Dockerfile="", _dot_dockerignore="a")
+    (tmp_path / "Dockerfile.dockerignore").mkdir()
+    assert read(".", None, cwd).ignores == ((".dockerignore", b"a"),)
+    (tmp_path / ".dockerignore").unlink()
+    (tmp_path / ".dockerignore").mkdir()
+    assert read(".", None, cwd).ignores == ()
 
 
 def test_named_ignore_files_replace_the_others(read: Read, tmp_path: Path) -> None:

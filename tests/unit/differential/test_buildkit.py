@@ -65,6 +65,13 @@ def test_what_is_asked(tmp_path: Path) -> None:
     assert said.endswith(" --opt target=t")
 
 
+def test_names_of_contexts_and_labels_are_as_buildx_sends_them(tmp_path: Path) -> None:
+    flags = ("--build-context", "docker.io/library/a:latest=docker-image://b", "--label", "l", "--label=m=1=2")
+    assert translate(flags, tmp_path, {})[6:] == (
+        *("--opt", "context:a=docker-image://b", "--opt", "label:l=", "--opt", "label:m=1=2"),
+    )
+
+
 class _Refuses:
     name = "refuses"
 

@@ -143,6 +143,13 @@ def test_a_directory_in_the_way_of_a_file_is_kept(store: Store, tmp_path: Path) 
     assert sorted(path.name for path in out.iterdir()) == ["old", "sh"]
 
 
+@pytest.mark.parametrize("spec", [OutputSpec("oci", "a/b/x"), OutputSpec("oci", "a/b/x", tar=False)])
+def test_directories_above_an_output_are_made(store: Store, tmp_path: Path, spec: OutputSpec) -> None:
+    built = stored.build(store)
+    stored.export(store, built, stored.request(spec._replace(dest=str(tmp_path / "a/b/x"))))
+    assert (tmp_path / "a/b/x").exists()
+
+
 def test_several_outputs_of_one_build(store: Store, tmp_path: Path) -> None:
     built = stored.build(store)
     specs = [OutputSpec("oci", str(tmp_path / f"{kind}.tar"), kind) for kind in ("zstd", "gzip")]
@@ -231,12 +238,12 @@ def test_what_packing_fails_at_is_raised_at_the_end(
 @pytest.mark.parametrize(
     ("spec", "problem"),
     [
-        (OutputSpec("oci", "{}/no/image.tar"), "there is no directory"),
+        (OutputSpec("oci", "{}/file/image.tar"), "file is not a directory"),
         (OutputSpec("oci", "{}"), "is a directory"),
         (OutputSpec("docker", "{}"), "is a directory"),
-        (OutputSpec("tar", "{}/no/root.tar"), "there is no directory"),
-        (OutputSpec("local", "{}/file"), "there is no directory"),
-        (OutputSpec("local", "{}/file/below"), "there is no directory"),
+        (OutputSpec("tar", "{}/file/below/root.tar"), "file is not a directory"),
+        (OutputSpec("local", "{}/file"), "file is not a directory"),
+        (OutputSpec("local", "{}/file/below"), "file is not a directory"),
         (OutputSpec("oci", "{}/file", tar=False), "is not a directory"),
         (OutputSpec("oci", "-", tar=False), "cannot go to standard output"),
         (OutputSpec("oci", "{}/image.tar", "brotli"), "brotli is not a compression"),

@@ -163,12 +163,22 @@ def test_the_check_argument_stands_for_the_directive() -> None:
 
 
 def test_proxies() -> None:
-    assert proxies({}, ()) == ()
-    assert dict(proxies({"HTTP_PROXY": "1", "http_proxy": "2"}, ())) == {"HTTP_PROXY": "2", "http_proxy": "2"}
-    assert dict(proxies({"Ftp_Proxy": "1", "other": "2"}, ())) == {"FTP_PROXY": "1", "ftp_proxy": "1"}
-    assert proxies({}, (("NO_PROXY", "e"),)) == (("NO_PROXY", "e"), ("no_proxy", "e"))
-    assert proxies({"no_proxy": "a"}, (("NO_PROXY", "e"),)) == (("NO_PROXY", "a"), ("no_proxy", "a"))
-    assert proxies({"no_proxy": ""}, (("NO_PROXY", "e"),)) == ()
+    assert proxies({}, ()) == ((), ())
+    assert dict(proxies({"HTTP_PROXY": "1", "http_proxy": "2"}, ())[0]) == {"HTTP_PROXY": "2", "http_proxy": "2"}
+    assert dict(proxies({"Ftp_Proxy": "1", "other": "2"}, ())[0]) == {"FTP_PROXY": "1", "ftp_proxy": "1"}
+    assert proxies({}, (("NO_PROXY", "e"),)) == ((), (("NO_PROXY", "e"), ("no_proxy", "e")))
+    assert proxies({"no_proxy": "a"}, (("NO_PROXY", "e"),)) == ((("NO_PROXY", "a"), ("no_proxy", "a")), ())
+    assert proxies({"no_proxy": ""}, (("NO_PROXY", "e"),)) == ((), ())
+
+
+@pytest.mark.parametrize(("given", "expected"), [(True, ["HTTP_PROXY", "http_proxy"]), (False, ["HTTP_PROXY"])])
+def test_a_proxy_that_env_sets_gives_way_to_one_that_is_given(given: bool, expected: list[str]) -> None:
+    """But not to one that is only in the environment of the build."""
+    text = "FROM scratch\nENV http_proxy=mine\nRUN x\n"
+    build_args, around = ((("HTTP_PROXY", "h"),), ()) if given else ((), (("HTTP_PROXY", "h"),))
+    found = plan(text, build_args=build_args, proxies=around)
+    (run,) = (node.op for node in found.nodes.values() if isinstance(node.op, RunOp))
+    assert [name for name, _ in run.proxy_env] == expected
 
 
 def test_proxies_of_the_environment_are_no_build_arguments() -> None:

@@ -14,7 +14,7 @@ from builder.plan.pulling import Images, Reports
 from builder.plan.reach import Base, Bases
 from builder.settings import NamedContext
 from layers import media
-from layers.digest import Digest
+from layers.digest import BlobDigest, Digest
 from layers.image import ImageConfig, encode
 from layers.store import Store
 from tests.support.planning import AMD64, request, titles
@@ -144,6 +144,31 @@ def test_one_image_of_a_layout_is_picked_by_tag(store: Store, tmp_path: Path) ->
     with pytest.raises(PlanError, match="holds 2 images") as caught:
         found("FROM x\n", store, NamedContext("x", "oci-layout", directory))
     assert f"--build-context x=oci-layout://{directory}:TAG" in (caught.value.hint or "")
+
+
+def test_without_a_tag_it_is_the_latest(store: Store, tmp_path: Path) -> None:
+    directory = layout(tmp_path / "layout", "v1", "latest")
+    (base,) = found("FROM x\n", store, NamedContext("x", "oci-layout", directory)).values()
+    assert isinstance(base, Base)
+    assert base.config.author == "latest"
+
+
+def test_an_image_of_a_layout_by_its_digest(store: Store, tmp_path: Path) -> None:
+    """Be it below an index of several platforms, which alone the layout lists."""
+    directory = Path(layout(tmp_path / "layout", "v1"))
+    listed = json.loads((directory / "index.json").read_text())
+    inner = listed["manifests"][0]["digest"]
+    index = json.dumps({**listed, "mediaType": media.OCI_INDEX}).encode()
+    outer = BlobDigest(Digest.of(index))
+    (directory / "blobs/sha256" / outer.hex).write_bytes(index)
+    listed["manifests"] = [{"mediaType": media.OCI_INDEX, "digest": str(outer), "size": len(index)}]
+    (directory / "index.json").write_text(json.dumps(listed))
+    for reference in (inner, str(outer)):
+        (base,) = found("FROM x\n", store, NamedContext("x", "oci-layout", str(directory), reference)).values()
+        assert isinstance(base, Base)
+        assert base.config.author == "v1"
+    with pytest.raises(PlanError, match=f"holds no image called sha256:{'0' * 64}"):
+        found("FROM x\n", store, NamedContext("x", "oci-layout", str(directory), f"sha256:{'0' * 64}"))
 
 
 @pytest.mark.parametrize("reference", [None, "v9"])

@@ -108,6 +108,20 @@ def test_running_steps_with_their_last_lines() -> None:
     ]
 
 
+def test_so_many_lines_and_such_colors_as_are_asked_for() -> None:
+    frames: list[str] = []
+    tty = Tty(frames.append, lambda: (50, 24), colors={"done": "32", "failed": "38;5;196"}, lines=8)
+    for event in (PLAN, StepStarted(100.0, 2), StepOutput(100.5, 2, 1, b"".join(b"%d\n" % n for n in range(10)))):
+        tty(event)
+    tty.tick(101.0)
+    assert frames[-1].count(" => => # ") == 8
+    tty(StepFinished(102.0, 2, 2.0))
+    tty(StepFailed(102.0, 3, "no", 0.5))
+    tty.tick(102.0)
+    assert "\x1b[32m => [build 2/3] RUN make" in frames[-1]
+    assert "\x1b[38;5;196m => ERROR [check 2/2] RUN test" in frames[-1]
+
+
 def test_finished_steps_stay_above() -> None:
     screen, tty = shown(
         [

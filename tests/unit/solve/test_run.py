@@ -9,6 +9,7 @@ from builder.errors import Span, StepFailed
 from builder.plan.graph import RunOp, ScriptFile
 from builder.sandbox.spec import DEFAULT_CAPABILITIES, Outcome
 from builder.solve import run
+from builder.solve.mounts import Mounted
 from builder.solve.run import TAIL, Surroundings, Tail, run_step, sandbox_spec
 from layers.entry import Kind
 from layers.store import Store
@@ -85,9 +86,11 @@ def test_home_is_the_users_unless_it_was_set(workspace: Workspace) -> None:
     assert sandbox_spec(given, workspace, TREE, HOST).env == (("HOME", "/elsewhere"),)
 
 
-def test_proxies_do_not_replace_what_was_set(workspace: Workspace) -> None:
+def test_proxies_replace_what_was_set(workspace: Workspace) -> None:
     op = OP._replace(env=(("HOME", "/"), ("http_proxy", "mine")), proxy_env=(("http_proxy", "a"), ("no_proxy", "b")))
-    assert sandbox_spec(op, workspace, TREE, HOST).env == (*op.env, ("no_proxy", "b"))
+    assert sandbox_spec(op, workspace, TREE, HOST).env == (("HOME", "/"), ("http_proxy", "a"), ("no_proxy", "b"))
+    secret = Mounted((), env=(("no_proxy", "s"),))
+    assert sandbox_spec(op, workspace, TREE, HOST, secret).env[1:] == (("http_proxy", "a"), ("no_proxy", "s"))
 
 
 # What becomes of it
