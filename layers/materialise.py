@@ -57,7 +57,7 @@ class Materialiser:
         """Starts the transfer of what will be read and is not here."""
         wanted = []
         for layer in rootfs:
-            if layer not in self._snapshots:
+            if self._known(layer, contents) is None:
                 record = self._context.record(layer)
                 if record.imported is not None and not record.snapshot and (contents or not record.indexed):
                     wanted.append(record.imported)
@@ -112,7 +112,7 @@ class Materialiser:
             remove_tree(index)
 
     def _files(self, layer: LayerId, *, contents: bool, listener: "Listener | None") -> LayerFiles:
-        known = self._snapshots.get(layer)
+        known = self._known(layer, contents)
         if known is not None:
             return known
         record = self._context.record(layer)
@@ -124,6 +124,10 @@ class Materialiser:
             made = Snapshot(path, self._context.files, self._context.clock, index)
             return self._snapshots.setdefault(layer, made)
         return index if index is not None else self._index(layer, listener)
+
+    def _known(self, layer: LayerId, contents: bool) -> LayerFiles | None:
+        """Without asking the database: a long chain of steps asks for all layers below at each one."""
+        return self._snapshots.get(layer) or (None if contents else self._indexes.get(layer))
 
     def _open_index(self, layer: LayerId) -> Index:
         with self._lock:

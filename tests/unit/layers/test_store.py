@@ -20,6 +20,7 @@ from layers.entry import BytesSource, Entry, FileSource, Kind
 from layers.errors import IntegrityError, NotInStore, SourceChanged, StoreError, UnsafeArchive
 from layers.image import Descriptor
 from layers.index import Index
+from layers.records import LayerRecords
 from layers.schema import Database
 from layers.store import Store, StoredImage
 from layers.tarfmt import write_tar
@@ -257,6 +258,19 @@ def test_importing_costs_the_same_on_many_layers(store: Store, monkeypatch: pyte
         rootfs += (store.import_layer(diff(data), put(store, gzip.compress(data)), rootfs),)
         costs.append(len(asked) - before)
     assert len(set(costs)) == 1
+
+
+@pytest.mark.parametrize("contents", [True, False])
+def test_layers_that_are_known_are_not_asked_for_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch, contents: bool
+) -> None:
+    """Every step of a long chain looks at all layers below it."""
+    rootfs: Rootfs = ()
+    for number in range(3):
+        rootfs = (*rootfs, add(store, file(b"f%d" % number), below=rootfs))
+    store.tree(rootfs, contents=contents)
+    monkeypatch.setattr(LayerRecords, "get", None)
+    assert store.tree(rootfs, contents=contents).lookup(b"f0") is not None
 
 
 def test_a_layer_without_its_blob_cannot_be_imported(store: Store) -> None:
