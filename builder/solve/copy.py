@@ -73,14 +73,14 @@ class Source:
 
     def __init__(self, tree: Tree, whole: Tree | None = None) -> None:
         self.tree = tree
-        self._whole = whole or tree
-        """Without filter."""
+        unfiltered = whole or tree
+        self._links = unfiltered if isinstance(unfiltered, KnowsLinks) else None
         self._first: dict[tuple[int, int], bytes] = {}
 
     def file_ids(self, directory: bytes, entries: Sequence[Entry]) -> Mapping[bytes, tuple[int, int]]:
         """What tells files with several names apart, by path in the source."""
-        if isinstance(self._whole, KnowsLinks):
-            shared = self._whole.shared_files(directory)
+        if self._links is not None:
+            shared = self._links.shared_files(directory)
             prefix = directory + b"/" if directory else b""
             return {prefix + name: number for name, number in shared.items()} if shared else shared
         found = {}
