@@ -22,6 +22,8 @@ FETCH_ENVIRONMENT = (
 )
 """Variables of the user that git, ssh and credential helpers may see."""
 _REMOTE_SCHEMES = frozenset({"http", "https", "git", "ssh"})
+_IN_STORE = frozenset({"image", "cacheonly"})
+"""Types of ``-o`` that leave all in the store."""
 _SCP = r"[a-zA-Z0-9_-]+@[a-zA-Z0-9.-]+:(?!//)"
 _INTEGER = r"[+-]?[0-9]+\Z"
 _LAYOUT_DIGEST = r"@[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}\Z"
@@ -32,7 +34,8 @@ class OutputSpec(NamedTuple):
     """One ``-o``. ``dest`` is a path, or "-" for standard output; None when the type needs none."""
 
     type: str
-    """``oci``, ``docker``, ``tar``, ``local``, ``load`` or ``registry``."""
+    """``oci``, ``docker``, ``tar``, ``local``, ``load`` or ``registry``; to ``from_flags`` also ``image`` and
+    ``cacheonly``, for which nothing is written."""
     dest: str | None
     compression: str = "gzip"
     compression_level: int | None = None
@@ -177,6 +180,8 @@ def from_flags(flags: Flags, files: BuildFiles, host: Host) -> BuildRequest:
     docker_host = host.environ.get("DOCKER_HOST") or DOCKER_HOST
     build_args = _build_args(flags.build_args, host.environ, from_docker_config(host.docker_config, docker_host))
     tags = tuple(dict.fromkeys(_tag(text) for text in flags.tags))
+    if flags.outputs and all(output.type == "cacheonly" for output in flags.outputs):
+        tags = ()  # as in buildx: there is no image to be named
     return BuildRequest(
         context=files.context,
         dockerfile_path=files.dockerfile_path,
@@ -190,7 +195,7 @@ def from_flags(flags: Flags, files: BuildFiles, host: Host) -> BuildRequest:
         build_args=build_args,
         labels=tuple(dict(map(_label, flags.labels)).items()),
         no_cache=flags.no_cache,
-        outputs=tuple(_pushed(output, tags) for output in flags.outputs if output.type != "image"),
+        outputs=tuple(_pushed(output, tags) for output in flags.outputs if output.type not in _IN_STORE),
         build_contexts=_named_contexts(flags.build_contexts, host.cwd),
         epoch=_epoch(dict(build_args)),
         seccomp=_seccomp(flags.security_opts),

@@ -15,6 +15,7 @@ _ATTRIBUTES: Mapping[str, frozenset[str]] = {
     "local": frozenset({"dest"}),
     "image": _LAYERS | {"name", "push"},
     "registry": _LAYERS | {"name", "push"},
+    "cacheonly": frozenset(),
 }
 """Of each output type."""
 _HARMLESS_IMAGE = {
@@ -29,6 +30,7 @@ _HARMLESS = {
     "local": {"platform-split": "false", "mode": "copy"},
     "image": {**_HARMLESS_IMAGE, "store": "true", "unpack": "false", "push-by-digest": "false"},
     "registry": {**_HARMLESS_IMAGE, "store": "true", "unpack": "false", "push-by-digest": "false"},
+    "cacheonly": {},
 }
 """Attributes that ask for what is done anyway: layers are clamped to SOURCE_DATE_EPOCH whenever it is set."""
 _LATER_ATTRIBUTES = frozenset(
@@ -40,9 +42,6 @@ _LATER_ATTRIBUTES = frozenset(
         *("tar", "registry.insecure", "dangling-name-prefix", "danging-name-empty-only"),
     }
 )
-_LATER_TYPES = {
-    "cacheonly": "leave it out: without -o and -t nothing but the cache is kept",
-}
 
 
 def parse_outputs(given: Sequence[str], cwd: str, *, load: bool, push: bool) -> tuple[OutputSpec, ...]:
@@ -87,7 +86,7 @@ def parse_output(text: str, cwd: str) -> OutputSpec:
         raise _unknown_type(text, kind)
     for key, value in attributes.items():
         _check_attribute(text, kind, key, value)
-    if kind in {"image", "registry"}:
+    if kind in {"image", "registry", "cacheonly"}:
         return _image(text, kind, attributes)
     dest = attributes.get("dest", "")
     if kind == "docker" and not dest:
@@ -108,7 +107,10 @@ def parse_output(text: str, cwd: str) -> OutputSpec:
 
 
 def _image(text: str, kind: str, attributes: Mapping[str, str]) -> OutputSpec:
-    """``image`` stays in the store; ``registry``, and ``image`` with push=true, is pushed as well."""
+    """``image`` stays in the store; ``registry``, and ``image`` with push=true, is pushed as well; ``cacheonly`` is not
+    even named."""
+    if kind == "cacheonly":
+        return OutputSpec(kind, None)
     push = _true(attributes.get("push", "true" if kind == "registry" else "false"), "push")
     names = tuple(full_name(name.strip(), "--output name=") for name in attributes.get("name", "").split(",") if name)
     return OutputSpec(
@@ -133,8 +135,6 @@ def _unknown_type(text: str, kind: str) -> FlagError:
     known = ", ".join(sorted(_ATTRIBUTES))
     if not kind:
         return FlagError(f"--output {text}: there is no type=", hint=f"types are {known}")
-    if kind in _LATER_TYPES:
-        return UnsupportedFlag(f"--output type={kind}", _LATER_TYPES[kind])
     return FlagError(f"--output {text}: there is no type {kind}", hint=f"types are {known}")
 
 
@@ -143,7 +143,7 @@ def _check_attribute(text: str, kind: str, key: str, value: str) -> None:
         return
     if key in _LATER_ATTRIBUTES or key.startswith("annotation"):
         raise UnsupportedFlag(f"--output {text}: {key}={value}", "leave it out")
-    known = ", ".join(sorted(_ATTRIBUTES[kind]))
+    known = ", ".join(sorted(_ATTRIBUTES[kind])) or "none"
     raise FlagError(f"--output {text}: type={kind} has no attribute {key}", hint=f"it has {known}")
 
 

@@ -90,8 +90,9 @@ class RawJson:
         key = event.step, event.what
         started = self._moving.setdefault(key, event.at)
         status: dict[str, Any] = {"id": clean(event.what)}
-        if event.step is not None:
-            status["vertex"] = self._digest(event.step)
+        vertex = self._digest(event.step) if event.step is not None else next(reversed(self._started), None)
+        if vertex is not None:
+            status["vertex"] = vertex
         if event.total is not None:
             status["total"] = event.total
         status |= {"current": event.done, "timestamp": stamp(event.at), "started": stamp(started)}

@@ -241,6 +241,13 @@ def test_an_image_that_is_only_kept_needs_no_output() -> None:
     assert (kept.outputs, kept.tags) == ((), ("h:1/b:2",))
 
 
+def test_the_cache_alone_has_no_name() -> None:
+    cache = OutputSpec("cacheonly", None)
+    assert (request(tags=("a",), outputs=(cache,)).outputs, request(tags=("a",), outputs=(cache,)).tags) == ((), ())
+    both = request(tags=("a",), outputs=(cache, OutputSpec("oci", "/x")))
+    assert (both.outputs, both.tags) == ((OutputSpec("oci", "/x"),), ("docker.io/library/a:latest",))
+
+
 def test_a_push_needs_a_name() -> None:
     with pytest.raises(FlagError, match="no name to push to"):
         request(outputs=(OutputSpec("registry", None),))

@@ -76,6 +76,17 @@ def test_transfers_are_statuses() -> None:
     assert "vertex" not in free["statuses"][0] and "total" not in free["statuses"][0]
 
 
+def test_transfers_of_an_output_are_its_own() -> None:
+    begun, moved, _ = written(
+        [
+            Phase(1.0, None, "output", True, "oci x"),
+            Transfer(1.5, None, "oci x", 1, None),
+            Phase(2.0, None, "output", False, "oci x"),
+        ]
+    )
+    assert moved["statuses"][0]["vertex"] == begun["vertexes"][0]["digest"]
+
+
 def test_what_is_outside_of_steps() -> None:
     begun, ended, warned = written(
         [
