@@ -304,9 +304,8 @@ def _epoch(build_args: Mapping[str, str | None]) -> int | None:
 
 def _platform(given: Sequence[str], host: Host) -> Platform:
     own = host_platform(host.machine)
-    names = [name.strip() for text in given for name in text.split(",")] or [
-        host.environ.get("DOCKER_DEFAULT_PLATFORM") or "local"
-    ]
+    texts = given or (host.environ.get("DOCKER_DEFAULT_PLATFORM") or "local",)
+    names = [name.strip() for text in texts for name in text.split(",")]
     chosen = []
     for name in names:
         try:

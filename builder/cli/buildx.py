@@ -2,7 +2,8 @@
 
 Such a one is an error like the flag that asks for the same. Not among them are those that pybuild heeds, and those that
 change nothing here: BUILDX_CONFIG, BUILDX_EXPERIMENTAL, BUILDX_NO_DEFAULT_ATTESTATIONS, BUILDX_NO_DEFAULT_LOAD and
-BUILDX_GIT_INFO are about what is never done, BUILDX_GIT_CHECK_DIRTY about BUILDX_GIT_LABELS.
+BUILDX_GIT_INFO are about what is never done, BUILDX_GIT_CHECK_DIRTY about BUILDX_GIT_LABELS, BUILDKIT_HOST and
+BUILDX_BAKE_* about other commands.
 """
 
 from collections.abc import Mapping

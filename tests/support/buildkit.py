@@ -31,10 +31,14 @@ class Buildkit:
         """Without its cache: what it remembers of an earlier run has that run's times. One at a time, and after what it
         was sent of the last context is gone: else directories keep the time of its own writing in them."""
         set_apart(context, str(archive))
+        self.solve(archive, *translate(flags, context, os.environ))
+
+    def solve(self, archive: Path, *words: str) -> None:
+        """``words``: as the client has them."""
         output = ("--no-cache", "--output", f"type=oci,dest={archive}")
         with self._alone:
             run(*self._client, "prune", "--filter", "type==source.local")
-            run(*self._client, *BUILD, *output, *self._base, *translate(flags, context, os.environ))
+            run(*self._client, *BUILD, *output, *self._base, *words)
 
 
 def set_apart(context: Path, unique: str) -> None:

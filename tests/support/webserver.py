@@ -68,7 +68,7 @@ class _Handler(BaseHTTPRequestHandler):
         found = self.server.web
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         found.asked.append(Asked(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}))
-        if found.secret is not None and self.headers.get("Authorization") != found.secret:
+        if found.secret is not None and not _same(self.headers.get("Authorization") or "", found.secret):
             self._send(Page(b"", {"WWW-Authenticate": "Basic"}, 401))
         elif self.path.startswith("/git/") and found.repositories is not None:
             self._send(_backend(found.repositories, self, body))
@@ -103,6 +103,12 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.write(bytes(1 << 16))
         except OSError:
             return
+
+
+def _same(given: str, wanted: str) -> bool:
+    """The scheme's case does not count (RFC 9110, 11.1)."""
+    (one, _, rest), (other, _, expected) = given.partition(" "), wanted.partition(" ")
+    return (one.lower(), rest) == (other.lower(), expected)
 
 
 @contextmanager

@@ -132,6 +132,7 @@ def test_own_platform(platforms: tuple[str, ...]) -> None:
         (("pdp11",), {}, "not a platform"),
         (("",), {}, "not a platform"),
         ((), {"DOCKER_DEFAULT_PLATFORM": "linux/s390x"}, "linux/s390x"),
+        ((), {"DOCKER_DEFAULT_PLATFORM": "linux/amd64, linux/arm64"}, "several platforms is not supported yet"),
     ],
 )
 def test_other_platforms(platforms: tuple[str, ...], environ: dict[str, str], problem: str) -> None:
