@@ -99,7 +99,7 @@ def fill(server: Web, scratch: Path) -> Site:
     repository = Repository(server.repositories, "r.git")
     files = {"Dockerfile": ALL, **IMPLIED, "sub/Dockerfile": ALL, "sub/own": "s", "sub/d/f": "f", "l": "->d"}
     files |= {"sub/.dockerignore": "own", "low/dockerfile": ALL, "low/own": "lo", "low/d/f": "x", "odd/Other": ALL}
-    first = repository.commit(files)
+    first = repository.commit({**files, "port": str(server.port)})  # no commit is one that the peer knows
     repository.git("tag", "-a", "-m", "m", "v1")
     for words in (("tag", "light"), ("branch", "side"), ("branch", "feature/x")):
         repository.git(*words)
