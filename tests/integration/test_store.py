@@ -291,7 +291,7 @@ def test_kill_at_any_moment(root: str) -> None:
         deadline = time.monotonic() + 10
         while not unfinished(root) and time.monotonic() < deadline:
             time.sleep(0.001)
-        time.sleep(chance.uniform(0, 0.3))
+        time.sleep(chance.uniform(0, 0.06))
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=30)
         caught += bool(unfinished(root))
