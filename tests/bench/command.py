@@ -17,6 +17,10 @@ from tests.bench.figures import Sample
 LIMIT_S = 3600.0
 """A build that takes longer is killed: one that hangs shall not end the benchmark."""
 SAMPLING_S = 0.02
+QUIET = 0.05
+"""Of the processors' time, what others may use before a build is timed."""
+QUIET_S = 0.5
+PATIENCE_S = 90.0
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -42,6 +46,25 @@ class Finished(NamedTuple):
 
     def sample(self, phases: Mapping[str, float] | None = None) -> Sample:
         return Sample(self.seconds, self.processor, self.peak, phases or {})
+
+
+def quiet() -> None:
+    """Returns when the machine has nothing else to do: what one builder clears away in the background after its build
+    would be timed with the next one's. After PATIENCE_S in any case."""
+    deadline = time.monotonic() + PATIENCE_S
+    busy, total = _used()
+    while time.monotonic() < deadline:
+        time.sleep(QUIET_S)
+        before, busy, since = busy, *_used()
+        used, total = (busy - before) / max(since - total, 1), since
+        if used <= QUIET:
+            return
+
+
+def _used() -> tuple[int, int]:
+    """Ticks of all processors since the start of the machine: busy ones, and all (proc(5), /proc/stat)."""
+    fields = [int(field) for field in Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:9]]
+    return sum(fields) - fields[3] - fields[4], sum(fields)
 
 
 def timed(

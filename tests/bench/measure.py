@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tests.bench.builders import LOCAL, Builder, Job
-from tests.bench.command import BuildFailed
+from tests.bench.command import BuildFailed, quiet
 from tests.bench.contexts import Make, Shape
 from tests.bench.field import FAILURES
 from tests.bench.figures import OURS, Result, Sample
@@ -62,6 +62,7 @@ class _Entrant:
         self._registry.fresh()
         # What an earlier run left to be written is not written during this one.
         os.sync()
+        quiet()
         sample = self._builder.build(context, self._job())
         return sample._replace(pushed=self._pushed()) if counted and self._scenario.push else sample
 
