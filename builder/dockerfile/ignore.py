@@ -87,10 +87,14 @@ class Matcher:
         return mask
 
     def _directory(self, path: str) -> int:
-        mask = self._directories.get(path)
-        if mask is None:
-            mask = self._directories[path] = self._rules_for(path)
-        return mask
+        """Those above it first, however many there are."""
+        todo = []
+        while path not in self._directories:
+            todo.append(path)
+            path = path.rpartition("/")[0]
+        for directory in reversed(todo):
+            self._directories[directory] = self._rules_for(directory)
+        return self._directories[todo[0] if todo else path]
 
     def _verdict(self, mask: int) -> bool:
         """The last rule decides."""

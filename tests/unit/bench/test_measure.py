@@ -15,6 +15,12 @@ from tests.bench.registry import Layer, zlib_size
 from tests.bench.scenarios import Scenario
 
 
+@pytest.fixture(autouse=True)
+def nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a quiet machine, which one that runs tests is not."""
+    monkeypatch.setattr("tests.bench.measure.quiet", lambda: None)
+
+
 class Recorder:
     def __init__(self, name: str, log: list[str], fails_at: int = -1) -> None:
         self.name = name
