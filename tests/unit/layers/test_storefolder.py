@@ -35,6 +35,8 @@ def test_other_flags_stay(tmp_path: Path) -> None:
     assert {"d", "T"} <= set(told)
 
 
-def test_a_file_system_without_the_flag_is_left_alone(tmp_path: Path) -> None:
-    spread("/proc/self")
-    spread("/dev/shm")
+@pytest.mark.parametrize("place", ["/proc/self", "/dev/shm"])
+def test_a_file_system_without_the_flag_is_left_alone(place: str) -> None:
+    before = flags(Path(place))
+    spread(place)
+    assert flags(Path(place)) == before
