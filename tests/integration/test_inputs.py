@@ -207,7 +207,9 @@ def test_a_repository_over_gits_own_protocol(bench: Bench, tmp_path: Path) -> No
         while time.monotonic() < deadline:
             with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
                 break
-        bench.build(f"git://127.0.0.1:{port}/r.git")
+        out = tmp_path / "out"
+        bench.build("-o", out, f"git://127.0.0.1:{port}/r.git")
+        assert (out / "f").read_text() == "f"
     finally:
         os.killpg(daemon.pid, signal.SIGKILL)
         daemon.wait()
