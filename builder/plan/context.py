@@ -12,17 +12,17 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from builder.errors import PlanError
-from builder.plan.content import BATCH, Described, digest_rows, file_row, other_row
+from builder.plan.ahead import Ahead
+from builder.plan.content import BATCH, Described
+from builder.plan.contexthelper import ContextHelper
 from builder.plan.contextmemory import Memories, Memory
-from builder.plan.hashhelper import HashHelper
 from builder.plan.hashing import Check, Wanted, hash_files, unchecked
 from builder.plan.hostfiles import HostFiles, Ignores
-from builder.plan.listing import KINDS, PLAIN, Extra, Listing, Stat, key_of, make_stat, read_extra
-from layers.entry import BytesSource, Entry, FileSource, Kind
+from builder.plan.listing import PLAIN, Listing, Stat, key_of, make_stat, read_extra
+from builder.plan.rows import make_entry, rows_of
+from layers.entry import BytesSource, Entry
 from layers.errors import SourceChanged
 from layers.filedigests import StatKey
-
-_EMPTY = hashlib.sha256().digest()
 
 
 class Context:
@@ -78,10 +78,12 @@ class Context:
 
         ``takes``: whether a path (True: of a directory) counts; without it all do.
         """
-        with HashHelper(self._root, self.check) as helper:
+        with ContextHelper(self._root, self._files.matcher, self.check) as helper:
             before: _Round | None = None
-            for batch in self._batches(top, takes):
+            ahead = Ahead(self._files, helper if takes is None else None)
+            for batch in self._batches(top, takes, ahead):
                 now = self._round(batch, takes)
+                ahead.thorough = not self.owners and now.new
                 if before is not None:
                     before.learn()
                 now.begin(self, helper)
@@ -93,7 +95,7 @@ class Context:
                 yield from self._described(before)
 
     def _batches(
-        self, top: bytes, takes: Callable[[bytes, bool], bool] | None
+        self, top: bytes, takes: Callable[[bytes, bool], bool] | None, ahead: Ahead
     ) -> Iterator[Sequence[tuple[bytes, Listing]]]:
         """Directories with their listings, parents first, until there are some thousand files."""
         batch: list[tuple[bytes, Listing]] = []
@@ -101,7 +103,7 @@ class Context:
         todo = [top]
         while todo:
             path = todo.pop()
-            listing = self._files.listing(path)
+            listing = ahead.listing(path, todo)
             if listing is None:
                 continue
             prefix = path + b"/" if path else b""
@@ -115,38 +117,23 @@ class Context:
         yield batch
 
     def _round(self, batch: Sequence[tuple[bytes, Listing]], takes: Callable[[bytes, bool], bool] | None) -> "_Round":
+        before = [listing for _, listing in batch if not listing.asked and listing.rows is not None]
         self._memory.recall(listing for _, listing in batch)
         parts = []
         for path, listing in batch:
             if takes is not None or listing.rows is None:
                 self._files.complete(path, listing)
                 parts.append(_part(path, listing, takes))
-        return _Round(batch, parts, whole=takes is None)
+        return _Round(batch, parts, before, whole=takes is None)
 
     def _described(self, done: "_Round") -> Iterator[Described]:
-        rows = {part.path: digest_rows(self._rows(part)) for part in done.parts}
+        rows = {part.path: rows_of(self._root, *part) for part in done.parts}
         if done.whole:
             for part in done.parts:
                 part.listing.rows = rows[part.path]
         self._memory.remember(done.news)
         for path, listing in done.batch:
             yield Described(path, rows.get(path, listing.rows or b""))
-
-    def _rows(self, part: "_Part") -> list[bytes]:
-        path, listing, records = part
-        extras = listing.extras or {}
-        rows = []
-        for position, record in records:
-            extra = extras.get(position, PLAIN)
-            if stat.S_ISREG(record[1]):
-                digest = listing.digest(position)
-                assert digest is not None
-                rows.append(file_row(record[0], record[1] & 0o7777, extra[2:], extra[1], digest))
-            elif stat.S_ISSOCK(record[1]):
-                rows.append(file_row(record[0], record[1] & 0o7777, extra[2:], extra[1], _EMPTY))
-            else:
-                rows.append(other_row(record[0], self._entry(path, record, extra, None)))
-        return rows
 
     def shared_files(self, directory: bytes) -> dict[bytes, tuple[int, int]]:
         """(device, inode) of the files directly in ``directory`` that have several names on the host, by name."""
@@ -165,26 +152,15 @@ class Context:
         host = self._files.path(b"") + b"/."
         record = make_stat(b"", os.stat(host))
         assert record is not None
-        return self._entry(b"", record, read_extra(host, record, owners=self._files.owners), None)
+        return make_entry(self._root, b"", record, read_extra(host, record, owners=self._files.owners), None)
 
     def _entries(self, path: bytes, listing: Listing, which: slice) -> list[Entry]:
         self._files.complete(path, listing)
         extras = listing.extras or {}
         records = list(enumerate(listing.stats()))[which]
-        return [self._entry(path, record, extras.get(at, PLAIN), listing.digest(at)) for at, record in records]
-
-    def _entry(self, directory: bytes, record: Stat, extra: Extra, digest: bytes | None) -> Entry:
-        name, mode, _, _, _, _, _, size, mtime_ns, _, special = record
-        link, xattrs, uid, gid = extra
-        path = directory + b"/" + name if directory else name
-        if stat.S_ISREG(mode):
-            source = FileSource(self._root + b"/" + path, digest)
-            return Entry(path, Kind.FILE, mode & 0o7777, uid, gid, mtime_ns, size, None, None, xattrs, source)
-        kind = KINDS[stat.S_IFMT(mode)]
-        if kind is Kind.FILE:
-            return Entry(path, kind, mode & 0o7777, uid, gid, mtime_ns, 0, None, None, xattrs, BytesSource(b""))
-        device = (os.major(special), os.minor(special)) if kind in {Kind.CHAR, Kind.BLOCK} else None
-        return Entry(path, kind, mode & 0o7777, uid, gid, mtime_ns, 0, link, device, xattrs)
+        return [
+            make_entry(self._root, path, record, extras.get(at, PLAIN), listing.digest(at)) for at, record in records
+        ]
 
     def _hash(self, wanted: Sequence[Wanted]) -> list[bytes]:
         """Digests that are remembered file by file."""
@@ -201,7 +177,7 @@ class Context:
         """Whether what is learnt of it is remembered with its directory."""
         return self._memory.holds(listing)
 
-    def digests(self, wanted: Sequence[Wanted], helper: HashHelper, *, kept: bool) -> Callable[[], list[bytes]]:
+    def digests(self, wanted: Sequence[Wanted], helper: ContextHelper, *, kept: bool) -> Callable[[], list[bytes]]:
         """Begins to hash files; what is returned gives their digests. ``kept``: they are remembered by directories."""
         return helper.begin(wanted).result if kept else lambda: self._hash(wanted)
 
@@ -228,17 +204,27 @@ def _key(listing: Listing, position: int) -> StatKey:
 
 class _Round:
     """Some directories on their way to being described. ``parts``: what has to be looked at file by file of them;
-    ``news``: the listings of which something was learnt."""
+    ``described``: of the others, those of which nobody else has heard yet; ``news``: all of which something was
+    learnt."""
 
-    def __init__(self, batch: Sequence[tuple[bytes, Listing]], parts: Sequence[_Part], *, whole: bool) -> None:
+    def __init__(
+        self,
+        batch: Sequence[tuple[bytes, Listing]],
+        parts: Sequence[_Part],
+        described: Sequence[Listing],
+        *,
+        whole: bool,
+    ) -> None:
         self.batch = batch
         self.parts = parts
         self.whole = whole
-        self.news = [part.listing for part in parts if part.listing.found is None]
+        self.news = [listing for listing in (*described, *(part.listing for part in parts)) if listing.found is None]
+        self.new = len(self.news) == len(batch)
+        """Whether nothing was known of any of them."""
         self._missing: list[tuple[Listing, int]] = []
         self._digests: Callable[[], list[bytes]] = list
 
-    def begin(self, context: Context, helper: HashHelper) -> None:
+    def begin(self, context: Context, helper: ContextHelper) -> None:
         wanted: list[Wanted] = []
         for path, listing, records in self.parts:
             unknown = listing.digests is None

@@ -4,12 +4,12 @@ import errno
 import os
 import stat
 import threading
-from operator import attrgetter
+from collections.abc import Iterable
 from typing import Protocol
 
 from builder.plan.contextmemory import Memory
 from builder.plan.hashing import unreadable
-from builder.plan.listing import PLAIN, Extra, Listing, Stat, make_stat, read_extra
+from builder.plan.listing import PLAIN, Extra, Listing, Stat, make_stat, read_extra, scan
 from layers.errors import SourceChanged
 
 
@@ -32,7 +32,7 @@ class HostFiles:
     def __init__(self, root: bytes, matcher: Ignores | None, memory: Memory, *, owners: bool) -> None:
         self.root = root
         self.owners = owners
-        self._matcher = matcher
+        self.matcher = matcher
         self._memory = memory
         self._listings: dict[bytes, Listing] = {}
         self._singles: dict[bytes, Listing] = {}
@@ -42,9 +42,9 @@ class HostFiles:
 
     def why_missing(self, path: bytes) -> str | None:
         """The ignore pattern that leaves out ``path``, which exists on the host; None when it is not there at all."""
-        if self._matcher is None or not self._matcher.ignored(path) or not os.path.lexists(self.path(path)):
+        if self.matcher is None or not self.matcher.ignored(path) or not os.path.lexists(self.path(path)):
             return None
-        return self._matcher.decided_by(path)
+        return self.matcher.decided_by(path)
 
     def path(self, path: bytes) -> bytes:
         return self.root + b"/" + path if path else self.root
@@ -79,7 +79,7 @@ class HostFiles:
         if record is None or self._left_out(path, record):
             return None
         with self._lock:
-            return self._singles.setdefault(path, Listing((record,)))
+            return self._singles.setdefault(path, Listing.of((record,)))
 
     def listing(self, path: bytes) -> Listing | None:
         known = self._listings.get(path)
@@ -103,33 +103,48 @@ class HostFiles:
             raise SourceChanged(host) from error
 
     def _scan(self, host: bytes, prefix: bytes) -> Listing:
-        identity = os.stat(host)  # noqa: PTH116 - paths of bytes
-        records: list[Stat] = []
-        earlier: dict[int, Listing] = {}
-        with os.scandir(host) as names:
-            found = sorted(names, key=attrgetter("name"))
-        for item in found:
-            name = item.name
-            single = self._singles.pop(prefix + name, None) if self._singles else None
+        records, identity = scan(host)
+        earlier: dict[bytes, Listing] = {}
+        for record in records if self._singles else ():
+            single = self._singles.pop(prefix + record[0], None)
             if single is not None:
-                earlier[len(records)] = single
-                records.append(single.stats()[0])
-                continue
-            try:
-                record = make_stat(name, item.stat(follow_symlinks=False))
-            except FileNotFoundError:
-                continue  # gone since the directory was read
-            if record is not None and (self._matcher is None or not self._left_out(prefix + name, record)):
-                records.append(record)
-        listing = Listing(records, (identity.st_dev, identity.st_ino))
+                earlier[record[0]] = single
+        if earlier or self.matcher is not None:
+            records = [
+                earlier[record[0]].stats()[0] if record[0] in earlier else record
+                for record in records
+                if record[0] in earlier or not self._left_out(prefix + record[0], record)
+            ]
+        listing = Listing.of(records, identity)
         self._directories.update([prefix + name for name in listing.folders])
-        for position, single in earlier.items():
-            digest = single.digest(0)
-            if digest is not None:
-                listing.learn(position, digest)
-            if single.extras is not None:
-                listing.early[position] = single.extras.get(0, PLAIN)
+        for position, record in enumerate(records) if earlier else ():
+            single = earlier.get(record[0])
+            if single is not None:
+                digest = single.digest(0)
+                if digest is not None:
+                    listing.learn(position, digest)
+                if single.extras is not None:
+                    listing.early[position] = single.extras.get(0, PLAIN)
         return listing
+
+    def knows(self, path: bytes) -> bool:
+        """Whether the directory has been looked at."""
+        return path in self._listings
+
+    def adopt(self, found: Iterable[tuple[bytes, Listing]]) -> None:
+        """Takes listings of directories that another process has read, but of those of which something is known."""
+        with self._lock:
+            looked_into = {single.rpartition(b"/")[0] for single in self._singles}
+            for path, listing in found:
+                if path in self._listings or path in looked_into:
+                    continue
+                self._listings[path] = listing
+                prefix = path + b"/" if path else b""
+                self._directories.update([prefix + name for name in listing.folders])
+
+    def read(self, path: bytes) -> Listing:
+        """The listing of a directory as it is now, which is not remembered. Raises as ``listing``."""
+        return self._list(path)
 
     def complete(self, path: bytes, listing: Listing) -> None:
         """What stats do not say. Of a listing that the store has found unchanged that is read late, if at all: then
@@ -165,7 +180,7 @@ class HostFiles:
 
     def _left_out(self, path: bytes, record: Stat) -> bool:
         """An ignored directory is there when something in it is taken back (reference part 2, "Order")."""
-        matcher = self._matcher
+        matcher = self.matcher
         if matcher is None or not matcher.ignored(path):
             return False
         return not stat.S_ISDIR(record[1]) or not matcher.may_descend(path) or not self._holds_something(path)

@@ -6,6 +6,7 @@ import marshal
 import os
 import stat
 from collections.abc import Sequence
+from operator import attrgetter
 
 from layers.directories import Known
 from layers.entry import Kind
@@ -36,6 +37,11 @@ Extra = tuple[bytes | None, Xattrs, int, int]
 
 PLAIN: Extra = (None, (), 0, 0)
 
+Carried = tuple[
+    tuple[int, int] | None, bytes, int, tuple[bytes, ...], dict[int, Extra] | None, bytes | None, bytes | None
+]
+"""A listing's identity, packed stats, size, folders, extras, digests and rows, as ``marshal`` can write them."""
+
 
 class Listing:
     """One directory: the stats of its names, packed, and what has been learnt of them since.
@@ -48,18 +54,23 @@ class Listing:
 
     __slots__ = ("asked", "digests", "early", "extras", "folders", "found", "identity", "packed", "rows", "size")
 
-    def __init__(self, stats: Sequence[Stat], identity: tuple[int, int] | None = None) -> None:
-        self.identity = identity
-        self.packed = marshal.dumps(list(stats), 2)
-        self.size = len(stats)
-        self.folders = tuple([record[0] for record in stats if record[1] & 0o170000 == stat.S_IFDIR])
-        self.extras: dict[int, Extra] | None = None
-        self.digests: bytearray | None = None
-        self.rows: bytes | None = None
+    def __init__(self, carried: "Carried") -> None:
+        self.identity, self.packed, self.size, self.folders, self.extras, digests, self.rows = carried
+        self.digests = bytearray(digests) if digests is not None else None
         self.early: dict[int, Extra] = {}
         """Of names that were looked at before the directory was."""
         self.asked = False
         self.found: Known | None = None
+
+    @classmethod
+    def of(cls, stats: Sequence[Stat], identity: tuple[int, int] | None = None) -> "Listing":
+        folders = tuple([record[0] for record in stats if record[1] & 0o170000 == stat.S_IFDIR])
+        return cls((identity, marshal.dumps(list(stats), 2), len(stats), folders, None, None, None))
+
+    def carried(self) -> "Carried":
+        """What another process needs to have the same listing; nothing that the store knows of it."""
+        digests = bytes(self.digests) if self.digests is not None else None
+        return (self.identity, self.packed, self.size, self.folders, self.extras, digests, self.rows)
 
     def signature(self) -> bytes:
         """Differs when any name, mode, owner, size, time or inode does. ctime: also when link text or xattrs do."""
@@ -104,6 +115,23 @@ def make_stat(name: bytes, status: os.stat_result) -> Stat | None:
     if status.st_mode & 0o170000 not in KINDS:
         return None
     return (name, *status[:7], status.st_mtime_ns, status.st_ctime_ns, status.st_rdev)
+
+
+def scan(host: bytes) -> tuple[list[Stat], tuple[int, int]]:
+    """What is in a directory of the host, in order of names, and its device and inode. Names that go meanwhile are left
+    out. Raises OSError."""
+    identity = os.stat(host)  # noqa: PTH116 - paths of bytes
+    with os.scandir(host) as names:
+        found = sorted(names, key=attrgetter("name"))
+    records = []
+    for item in found:
+        try:
+            record = make_stat(item.name, item.stat(follow_symlinks=False))
+        except FileNotFoundError:
+            continue
+        if record is not None:
+            records.append(record)
+    return records, (identity.st_dev, identity.st_ino)
 
 
 def key_of(record: Stat) -> StatKey:

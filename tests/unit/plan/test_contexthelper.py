@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import marshal
 import os
 import signal
 from pathlib import Path
@@ -10,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from builder.errors import Cancelled
-from builder.plan import hashhelper, hashworker
+from builder.plan import contexthelper, contextworker
 from builder.plan.context import open_context
+from builder.plan.contexthelper import ContextHelper
 from builder.plan.contextmemory import Memories
-from builder.plan.hashhelper import HashHelper
+from builder.plan.contextworker import LARGEST, UNKNOWN
 from builder.plan.hashing import Wanted, unchecked
-from builder.plan.hashworker import LARGEST, UNKNOWN
 from layers.errors import SourceChanged
 from layers.filedigests import stat_key
 from layers.store import Store
@@ -25,7 +24,7 @@ from tests.support.trees import write_tree
 
 @pytest.fixture(autouse=True)
 def few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hashhelper, "MANY", 3)
+    monkeypatch.setattr(contexthelper, "MANY", 3)
 
 
 def listed(root: Path, *names: str) -> list[Wanted]:
@@ -44,14 +43,14 @@ def root(tmp_path: Path) -> Path:
 
 def helpers() -> list[int]:
     """Hashing processes below this one. What other tests left running (a store's syncing) is not meant."""
-    return [process for process in descendants(os.getpid()) if hashworker.__file__.encode() in command_of(process)]
+    return [process for process in descendants(os.getpid()) if b"contextworker" in command_of(process)]
 
 
-def command_of(process: int) -> list[bytes]:
+def command_of(process: int) -> bytes:
     try:
-        return Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
+        return Path(f"/proc/{process}/cmdline").read_bytes()
     except OSError:
-        return []
+        return b""
 
 
 NAMES = ("a", "large", "d/b", "d/e/c", "full", "empty")
@@ -62,7 +61,7 @@ def expected(root: Path) -> list[bytes]:
 
 
 def test_digests_in_order(root: Path) -> None:
-    with HashHelper(os.fsencode(root), unchecked) as helper:
+    with ContextHelper(os.fsencode(root), None, unchecked) as helper:
         for _ in range(3):
             assert helper.begin(listed(root, *NAMES)).result() == expected(root)
         assert helper.begin(listed(root, "a")).result() == expected(root)[:1]
@@ -72,7 +71,7 @@ def test_digests_in_order(root: Path) -> None:
 
 
 def test_few_need_no_process(root: Path) -> None:
-    with HashHelper(os.fsencode(root), unchecked) as helper:
+    with ContextHelper(os.fsencode(root), None, unchecked) as helper:
         assert helper.begin(listed(root, "a", "large")).result() == expected(root)[:2]
         assert helpers() == []
 
@@ -90,13 +89,13 @@ def test_a_file_that_changed_is_an_error(root: Path, how: str) -> None:
             (root / "d/b").unlink()
             if how == "link":
                 (root / "d/b").symlink_to("e/c")
-    with HashHelper(os.fsencode(root), unchecked) as helper, pytest.raises(SourceChanged):
+    with ContextHelper(os.fsencode(root), None, unchecked) as helper, pytest.raises(SourceChanged):
         helper.begin(wanted).result()
 
 
 @pytest.mark.parametrize("when", ["before", "during"])
 def test_the_work_of_a_process_that_died_is_done_here(root: Path, when: str) -> None:
-    with HashHelper(os.fsencode(root), unchecked) as helper:
+    with ContextHelper(os.fsencode(root), None, unchecked) as helper:
         first = helper.begin(listed(root, *NAMES))
         (process,) = helpers()
         if when == "before":
@@ -115,7 +114,7 @@ def test_a_build_that_is_given_up_leaves_no_process(root: Path) -> None:
         if given_up:
             raise Cancelled("the build was cancelled")
 
-    with HashHelper(os.fsencode(root), check) as helper:
+    with ContextHelper(os.fsencode(root), None, check) as helper:
         pending = helper.begin(listed(root, *NAMES))
         given_up = True
         with pytest.raises(Cancelled):
@@ -129,7 +128,7 @@ def test_a_context_of_many_new_files(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with Store.open(str(tmp_path / "store")) as store:
         memories = Memories(store.file_digests, store.directories)
         with_process = list(open_context(str(root), None, memories).describe(b""))
-    monkeypatch.setattr(hashhelper, "MANY", 1000)
+    monkeypatch.setattr(contexthelper, "MANY", 1000)
     with Store.open(str(tmp_path / "other")) as store:
         memories = Memories(store.file_digests, store.directories)
         assert list(open_context(str(root), None, memories).describe(b"")) == with_process
@@ -139,19 +138,19 @@ def test_a_context_of_many_new_files(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_messages(tmp_path: Path) -> None:
     path = tmp_path / "pipe"
     with path.open("wb") as out:
-        hashworker.write_message(out.fileno(), b"")
-        hashworker.write_message(out.fileno(), b"x" * 3_000_000)
-        out.write(hashworker.LENGTH.pack(5) + b"cut")
+        contextworker.write_message(out.fileno(), b"")
+        contextworker.write_message(out.fileno(), b"x" * 3_000_000)
+        out.write(contextworker.LENGTH.pack(5) + b"cut")
     with path.open("rb") as found:
-        assert hashworker.read_message(found.fileno()) == b""
-        assert hashworker.read_message(found.fileno()) == b"x" * 3_000_000
-        assert hashworker.read_message(found.fileno()) is None
-        assert hashworker.read_message(found.fileno()) is None
+        assert contextworker.read_message(found.fileno()) == b""
+        assert contextworker.read_message(found.fileno()) == b"x" * 3_000_000
+        assert contextworker.read_message(found.fileno()) is None
+        assert contextworker.read_message(found.fileno()) is None
 
 
 def test_what_cannot_be_read_is_unknown(root: Path) -> None:
     status = (root / "a").stat()
     key = (status.st_size, status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
     job = [(b"a", *key), (b"none", *key), (b"d", *key), (b"a", key[0] + 1, *key[1:]), (b"large", LARGEST + 1, *key[1:])]
-    answer = io.BytesIO(hashworker.answer(marshal.dumps((os.fsencode(root), job), 2)))
+    answer = io.BytesIO(contextworker.hashes(os.fsencode(root), job))
     assert [answer.read(32) for _ in range(6)] == [hashlib.sha256(b"1").digest(), *[UNKNOWN] * 4, b""]

@@ -1,0 +1,85 @@
+"""Directories of a large context listed before the walk comes to them, by the process beside it."""
+
+from collections.abc import Sequence
+
+from builder.plan.contexthelper import ContextHelper, Listed
+from builder.plan.hostfiles import HostFiles
+from builder.plan.listing import Listing
+
+FEW = 1500
+"""Names after which a context is worth a process."""
+
+OWN = 16
+"""Directories that the walk comes to next, and reads itself."""
+
+SHARE = 8
+"""Directories given away at once, with all that is below them."""
+
+WAITING = 2
+"""Shares given away at a time: the next one is there when the process has done one."""
+
+_SIGHT = 256
+"""How many of the directories that are to come are looked at for a share."""
+
+
+class Ahead:
+    """``files`` for a walk that takes directories off the end of a list. Without ``helper``, nothing is done ahead."""
+
+    def __init__(self, files: HostFiles, helper: ContextHelper | None) -> None:
+        self.thorough = False
+        """Whether files are hashed ahead, too: of a context of which nothing is known."""
+        self._files = files
+        self._helper = helper
+        self._away: dict[bytes, Listed] = {}
+        self._seen = 0
+        self._next: list[bytes] = []
+        """What this process reads while it waits."""
+
+    def listing(self, path: bytes, todo: Sequence[bytes]) -> Listing | None:
+        """Of ``path``, which is a directory that ends ``todo``, or did."""
+        share = self._away.pop(path, None)
+        if share is not None:
+            while not share.ready() and self._read_another(todo):
+                pass
+            self._files.adopt(share.result())
+        listing = self._files.listing(path)
+        if self._helper is not None and listing is not None:
+            self._seen += listing.size
+            if self._seen >= FEW and len(todo) > OWN:
+                self._give_away(self._helper, todo)
+        return listing
+
+    def _read_another(self, todo: Sequence[bytes]) -> bool:
+        """One of the directories that are to come, and that nobody else reads. False when there is none in sight."""
+        if not self._next:
+            self._next += self._free(todo, 0, 1)
+            if not self._next:
+                return False
+        path = self._next.pop()
+        listing = self._files.listing(path)
+        if listing is not None:
+            prefix = path + b"/" if path else b""
+            self._next += [prefix + name for name in reversed(listing.folders)]
+        return True
+
+    def _give_away(self, helper: ContextHelper, todo: Sequence[bytes]) -> None:
+        while helper.waiting < WAITING:
+            folders = self._free(todo, OWN, SHARE)
+            job = helper.walk(folders, thorough=self.thorough) if len(folders) >= SHARE // 2 else None
+            if job is None:
+                return
+            self._away.update(dict.fromkeys(folders, job))
+
+    def _free(self, todo: Sequence[bytes], passed: int, number: int) -> list[bytes]:
+        """The next ``number`` that nobody has read or reads, after so many that are ``passed`` over."""
+        found: list[bytes] = []
+        for path in reversed(todo[-_SIGHT:]):
+            if path in self._away or self._files.knows(path):
+                continue
+            if passed:
+                passed -= 1
+                continue
+            found.append(path)
+            if len(found) == number:
+                break
+        return found

@@ -1,0 +1,144 @@
+"""The process beside a build that reads a large context: Python's lock lets one thread at a time list and open files.
+
+Standard input brings jobs, standard output takes their answers, each as its length (64 bit, little endian) and so many
+bytes of ``marshal``. First comes (root of the context, pickled ignore matcher or nothing), which has no answer. Then
+either of
+
+- ("hash", files), each file (path below the root, size, device, inode, mtime_ns, ctime_ns): the answer has 32 bytes a
+  file, the raw SHA-256, or zeros for one that could not be read, is larger than a job's files may be, or is not the one
+  that was meant;
+- ("list", directories, number, thorough): their listings and those of what is below them, parents first, until there
+  are so many names: (path, what ``Listing`` is made of). ``thorough``: with extras, digests and rows as far as files
+  are small. What cannot be read is left out.
+
+Ends with its input.
+"""
+
+import hashlib
+import marshal
+import os
+import stat
+import struct
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from builder.plan.hostfiles import HostFiles, Ignores
+    from builder.plan.listing import Listing
+
+LENGTH = struct.Struct("<Q")
+LARGEST = 64 << 10
+UNKNOWN = bytes(32)
+
+File = tuple[bytes, int, int, int, int, int]
+
+_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+
+
+def hash_one(path: bytes, key: tuple[int, int, int, int, int]) -> bytes:
+    """``key``: size, device, inode, mtime_ns, ctime_ns, as they were when the file was listed."""
+    try:
+        descriptor = os.open(path, _FLAGS)
+    except OSError:
+        return UNKNOWN
+    try:
+        data = os.read(descriptor, key[0] + 1)
+        status = os.fstat(descriptor)
+    except OSError:
+        return UNKNOWN
+    finally:
+        os.close(descriptor)
+    found = (status.st_size, status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
+    return hashlib.sha256(data).digest() if found == key and len(data) == key[0] else UNKNOWN
+
+
+def hashes(root: bytes, files: Sequence[File]) -> bytes:
+    prefix = root + b"/"
+    return b"".join([hash_one(prefix + file[0], file[1:]) if file[1] <= LARGEST else UNKNOWN for file in files])
+
+
+def listings(files: "HostFiles", directories: Sequence[bytes], number: int, *, thorough: bool) -> bytes:
+    from layers.errors import PybuildError
+
+    found = []
+    names = 0
+    todo = list(reversed(directories))
+    while todo and names < number:
+        path = todo.pop()
+        try:
+            listing = files.read(path)
+            if thorough:
+                _look_into(files, path, listing)
+        except (PybuildError, OSError):
+            continue  # the build does it again, and tells what is wrong
+        found.append((path, *listing.carried()))
+        names += listing.size
+        prefix = path + b"/" if path else b""
+        todo += [prefix + name for name in reversed(listing.folders)]
+    return marshal.dumps(found, 2)
+
+
+def _look_into(files: "HostFiles", path: bytes, listing: "Listing") -> None:
+    from builder.plan.rows import rows_of
+
+    files.complete(path, listing)
+    prefix = files.path(path) + b"/"
+    records = list(enumerate(listing.stats()))
+    known = True
+    for position, record in records:
+        name, mode, inode, device, _, _, _, size, mtime_ns, ctime_ns, _ = record
+        if stat.S_ISREG(mode):
+            digest = hash_one(prefix + name, (size, device, inode, mtime_ns, ctime_ns)) if size <= LARGEST else UNKNOWN
+            if digest == UNKNOWN:
+                known = False
+            else:
+                listing.learn(position, digest)
+    if known:
+        listing.rows = rows_of(files.root, path, listing, records)
+
+
+def read_message(descriptor: int) -> bytes | None:
+    """None at the end, also one that comes too early."""
+    head = _read(descriptor, LENGTH.size)
+    return _read(descriptor, LENGTH.unpack(head)[0]) if head is not None else None
+
+
+def _read(descriptor: int, size: int) -> bytes | None:
+    parts = []
+    while size:
+        data = os.read(descriptor, min(size, 1 << 20))
+        if not data:
+            return None
+        parts.append(data)
+        size -= len(data)
+    return b"".join(parts)
+
+
+def write_message(descriptor: int, message: bytes) -> None:
+    view = memoryview(LENGTH.pack(len(message)) + message)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def main() -> None:
+    from builder.plan.contextmemory import NOTHING_KNOWN, Memory
+    from builder.plan.hostfiles import HostFiles
+
+    first = read_message(0)
+    if first is None:
+        return
+    root, pickled = marshal.loads(first)  # noqa: S302 - from the process that started this one
+    matcher: Ignores | None = None
+    if pickled:
+        import pickle
+
+        matcher = pickle.loads(pickled)  # noqa: S301 - likewise
+    while (job := read_message(0)) is not None:
+        what, *rest = marshal.loads(job)  # noqa: S302 - likewise
+        if what == "hash":
+            answer = hashes(root, *rest)
+        else:
+            files = HostFiles(root, matcher, Memory(NOTHING_KNOWN, 0), owners=False)
+            directories, number, thorough = rest
+            answer = listings(files, directories, number, thorough=thorough)
+        write_message(1, answer)
