@@ -11,6 +11,7 @@ from layers.content import CHUNK, SMALL, Seen, chunks, show, small
 from layers.entry import WHITEOUT_PREFIX, Entry, FileSource, Kind, opaque_name, whiteout_name
 from layers.errors import PybuildError
 from layers.overlayfmt import is_reserved_xattr
+from layers.tarbatches import Batches
 from layers.tarheader import BLOCK, END, build, padding, plain_file
 
 Write = Callable[[bytes | memoryview], object]
@@ -37,19 +38,29 @@ def write_tar(entries: Iterable[Entry], write: Write, *, clamp: int | None = Non
     hold: a name that begins with ``.wh.``, an extended attribute with ``=`` in its name.
     """
     out = _Out(write)
-    file = Kind.FILE
-    for entry in entries:
-        header = _header(entry, clamp)
-        digest = None
-        if entry.kind is not file:
-            out.add(header)
-        elif entry.size <= SMALL:
-            digest = _small(entry, header, out, hashed=seen is not None)
-        else:
-            out.add(header)
-            digest = _large(entry, out, hashed=seen is not None)
+    hashed = seen is not None
+
+    def done(entry: Entry, digest: bytes | None) -> None:
         if seen is not None:
             seen(entry, digest)
+
+    def alone(entry: Entry, header: bytes) -> None:
+        digest = None
+        if entry.kind is not Kind.FILE:
+            out.add(header)
+        elif entry.size <= SMALL:
+            digest = _small(entry, header, out, hashed=hashed)
+        else:
+            out.add(header)
+            digest = _large(entry, out, hashed=hashed)
+        done(entry, digest)
+
+    with Batches(out.piece, done, alone, hashed=hashed) as batches:
+        for entry in entries:
+            header = _header(entry, clamp)
+            if not batches.take(entry, header):
+                alone(entry, header)
+        batches.flush()
     out.add(END)
     out.flush()
     return out.total
@@ -71,6 +82,12 @@ class _Out:
         self._waiting += len(data)
         if self._waiting >= CHUNK:
             self.flush()
+
+    def piece(self, data: bytes) -> None:
+        """As ``add``, for what may be large."""
+        if len(data) >= CHUNK // 2:
+            self.flush()
+        self.add(data)
 
     def flush(self) -> None:
         if self._parts:

@@ -1,33 +1,21 @@
 """The process beside a build that reads a large context, seen from the build: what it cannot do is done here."""
 
-import contextlib
 import marshal
-import select
-import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
-from builder.plan import contextworker
 from builder.plan.contextworker import LARGEST, UNKNOWN
 from builder.plan.hashing import Check, Wanted, hash_files
 from builder.plan.hostfiles import Ignores
 from builder.plan.listing import Listing
-
-if TYPE_CHECKING:
-    import subprocess
+from layers.beside import Beside
 
 MANY = 2048
 """Fewer are hashed before the process has started."""
 
 NAMES = 2000
 """What a share of a walk comes to, about."""
-
-_ROOM = 16 << 10
-"""Bytes that a job to list may have: it must fit into the pipe while the process waits for room for its answer."""
-
-_PROGRAM = f"import sys; sys.path.insert(0, sys.argv[1]); from {contextworker.__name__} import main; main()"
-"""The interpreter alone, without what is installed for it: it starts in half the time."""
 
 
 class _Job:
@@ -82,9 +70,9 @@ class ContextHelper:
         self._root = root
         self._matcher = matcher
         self._check = check
-        self._process: subprocess.Popen[bytes] | None = None
+        self._beside = Beside("builder.plan.contextworker")
+        self._started = False
         self._given: deque[_Job] = deque()
-        self._gone = False
 
     @property
     def waiting(self) -> int:
@@ -97,8 +85,6 @@ class ContextHelper:
         job = _Job()
         if len(away) < MANY:
             return Pending(self, wanted, (), job)
-        while self._given:  # a large job would wait for the process, which waits for us to read
-            self.receive(self._given[0])
         files = [
             (b"%b/%b" % (directory, name) if directory else name, *(key[2], key[0], key[1], key[3], key[4]))
             for directory, name, key in (wanted[at] for at in away)
@@ -110,74 +96,38 @@ class ContextHelper:
         """Lists them and what is below; None when that cannot be done there."""
         message = marshal.dumps(("list", list(directories), NAMES, thorough), 2)
         job = _Job()
-        return Listed(self, job) if len(message) <= _ROOM and self._send(job, message) else None
+        return Listed(self, job) if self._send(job, message) else None
 
     def here(self, wanted: Sequence[Wanted]) -> list[bytes]:
         return list(hash_files(self._root, wanted, self._check))
 
     def answers(self, job: _Job) -> bool:
-        if job.answer is not None or self._process is None:
-            return True
-        return bool(select.select([_number(self._process.stdout)], (), (), 0)[0])
+        return job.answer is not None or self._beside.answers()
 
     def receive(self, job: _Job) -> bytes:
         """The answer; those to earlier jobs are read first. Empty when the process is gone."""
         self._check()
         while job.answer is None:
-            assert self._process is not None
-            answer = contextworker.read_message(_number(self._process.stdout)) or b""
-            self._given.popleft().answer = answer
+            self._given.popleft().answer = self._beside.receive()
         self._check()
         return job.answer
 
     def _send(self, job: _Job, message: bytes) -> bool:
-        if self._gone:
-            return False
-        try:
-            if self._process is None:
-                self._process = self._start()
-            contextworker.write_message(_number(self._process.stdin), message)
-        except OSError:  # it could not be started, or has ended
-            self._gone = True
+        if not self._started:
+            self._started = True
+            pickled = b""
+            if self._matcher is not None:
+                import pickle
+
+                pickled = pickle.dumps(self._matcher)
+            self._beside.send(marshal.dumps((self._root, pickled), 2))
+        if not self._beside.send(message):
             return False
         self._given.append(job)
         return True
-
-    def _start(self) -> "subprocess.Popen[bytes]":
-        import subprocess  # a build without so many files does without
-        from pathlib import Path
-
-        process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", _PROGRAM, str(Path(__file__).resolve().parents[2])],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            bufsize=0,
-            process_group=0,  # an interrupt at the terminal is for the build alone
-        )
-        pickled = b""
-        if self._matcher is not None:
-            import pickle
-
-            pickled = pickle.dumps(self._matcher)
-        self._process = process  # so that it is ended, whatever comes
-        contextworker.write_message(_number(process.stdin), marshal.dumps((self._root, pickled), 2))
-        return process
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        process, self._process = self._process, None
-        if process is not None:
-            for pipe in (process.stdin, process.stdout):
-                if pipe is not None:
-                    with contextlib.suppress(OSError):
-                        pipe.close()
-            process.kill()
-            process.wait()
-
-
-def _number(pipe: object) -> int:
-    assert hasattr(pipe, "fileno")
-    number: int = pipe.fileno()
-    return number
+        self._beside.close()

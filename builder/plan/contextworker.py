@@ -1,8 +1,7 @@
 """The process beside a build that reads a large context: Python's lock lets one thread at a time list and open files.
 
-Standard input brings jobs, standard output takes their answers, each as its length (64 bit, little endian) and so many
-bytes of ``marshal``. First comes (root of the context, pickled ignore matcher or nothing), which has no answer. Then
-either of
+Messages (layers.beside) are ``marshal``. First comes (root of the context, pickled ignore matcher or nothing), which
+has no answer. Then either of
 
 - ("hash", files), each file (path below the root, size, device, inode, mtime_ns, ctime_ns): the answer has 32 bytes a
   file, the raw SHA-256, or zeros for one that could not be read, is larger than a job's files may be, or is not the one
@@ -10,23 +9,21 @@ either of
 - ("list", directories, number, thorough): their listings and those of what is below them, parents first, until there
   are so many names: (path, what ``Listing`` is made of). ``thorough``: with extras, digests and rows as far as files
   are small. What cannot be read is left out.
-
-Ends with its input.
 """
 
 import hashlib
 import marshal
 import os
 import stat
-import struct
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from layers.beside import read_message, write_message
 
 if TYPE_CHECKING:
     from builder.plan.hostfiles import HostFiles, Ignores
     from builder.plan.listing import Listing
 
-LENGTH = struct.Struct("<Q")
 LARGEST = 64 << 10
 UNKNOWN = bytes(32)
 
@@ -95,29 +92,6 @@ def _look_into(files: "HostFiles", path: bytes, listing: "Listing") -> None:
                 listing.learn(position, digest)
     if known:
         listing.rows = rows_of(files.root, path, listing, records)
-
-
-def read_message(descriptor: int) -> bytes | None:
-    """None at the end, also one that comes too early."""
-    head = _read(descriptor, LENGTH.size)
-    return _read(descriptor, LENGTH.unpack(head)[0]) if head is not None else None
-
-
-def _read(descriptor: int, size: int) -> bytes | None:
-    parts = []
-    while size:
-        data = os.read(descriptor, min(size, 1 << 20))
-        if not data:
-            return None
-        parts.append(data)
-        size -= len(data)
-    return b"".join(parts)
-
-
-def write_message(descriptor: int, message: bytes) -> None:
-    view = memoryview(LENGTH.pack(len(message)) + message)
-    while view:
-        view = view[os.write(descriptor, view) :]
 
 
 def main() -> None:

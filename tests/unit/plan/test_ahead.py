@@ -1,7 +1,6 @@
 """A walk that is read ahead in another process comes to the same, and is remembered the same."""
 
 import os
-import signal
 import socket
 from pathlib import Path
 
@@ -10,13 +9,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from builder.dockerfile.ignore import parse_ignore
-from builder.plan import ahead, contexthelper, contextworker
+from builder.plan import ahead, contexthelper
 from builder.plan.context import open_context
 from builder.plan.contexthelper import ContextHelper
 from builder.plan.contextmemory import NOTHING_KNOWN, Memories
 from builder.plan.contextworker import LARGEST
 from builder.plan.hashing import unchecked
 from builder.plan.hostfiles import HostFiles
+from layers.beside import Beside
 from layers.errors import SourceChanged
 from layers.store import Store
 from tests.support.trees import write_tree
@@ -111,29 +111,20 @@ def test_what_was_read_ahead_is_remembered(root: Path, tmp_path: Path, monkeypat
 @pytest.mark.usefixtures("small")
 def test_a_process_that_died_is_not_missed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = list(open_context(str(root), None, NOTHING_KNOWN).describe(b""))
-    start = ContextHelper._start
-    read = contextworker.read_message
     answers = 0
+    receive = Beside.receive
 
-    def killed(descriptor: int) -> bytes | None:
+    def killed(self: Beside) -> bytes:
         nonlocal answers
         answers += 1
         if answers == 2:
-            os.kill(processes[0], signal.SIGKILL)
-            os.waitid(os.P_PID, processes[0], os.WEXITED | os.WNOWAIT)
-        return read(descriptor)
+            assert self._process is not None
+            self._process.kill()
+            self._process.wait()
+        return receive(self)
 
-    processes: list[int] = []
-
-    def started(self: ContextHelper) -> object:
-        process = start(self)
-        processes.append(process.pid)
-        return process
-
-    monkeypatch.setattr(ContextHelper, "_start", started)
-    monkeypatch.setattr(contextworker, "read_message", killed)
+    monkeypatch.setattr(Beside, "receive", killed)
     assert list(open_context(str(root), None, NOTHING_KNOWN).describe(b"")) == expected
-    assert len(processes) == 1
     assert answers >= 2
 
 
@@ -155,11 +146,6 @@ def test_what_cannot_be_read_is_left_to_the_build(root: Path) -> None:
         )
         assert found[b"d0/e1"].rows is not None
         assert list(share.result()) == [], "it is for the first who asks"
-
-
-def test_long_names_are_left_to_the_build(root: Path) -> None:
-    with ContextHelper(os.fsencode(root), None, unchecked) as helper:
-        assert helper.walk([b"x" * 5000] * 4, thorough=False) is None
 
 
 def test_a_file_that_was_looked_at_before_is_what_it_was(root: Path) -> None:

@@ -135,19 +135,6 @@ def test_a_context_of_many_new_files(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert helpers() == []
 
 
-def test_messages(tmp_path: Path) -> None:
-    path = tmp_path / "pipe"
-    with path.open("wb") as out:
-        contextworker.write_message(out.fileno(), b"")
-        contextworker.write_message(out.fileno(), b"x" * 3_000_000)
-        out.write(contextworker.LENGTH.pack(5) + b"cut")
-    with path.open("rb") as found:
-        assert contextworker.read_message(found.fileno()) == b""
-        assert contextworker.read_message(found.fileno()) == b"x" * 3_000_000
-        assert contextworker.read_message(found.fileno()) is None
-        assert contextworker.read_message(found.fileno()) is None
-
-
 def test_what_cannot_be_read_is_unknown(root: Path) -> None:
     status = (root / "a").stat()
     key = (status.st_size, status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
