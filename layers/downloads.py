@@ -81,13 +81,21 @@ class _Job(NamedTuple):
 
 
 class Downloads:
-    """Thread-safe. ``finished`` is called, in the download's thread, with each blob that came.
+    """Thread-safe. ``finished`` is called, in the download's thread, with each blob that came; ``has`` says which are
+    there.
 
     The threads are daemons: one that hangs in a read must not keep a process from ending.
     """
 
-    def __init__(self, fetch: Fetch, finished: Callable[[BlobDigest], None], stop: threading.Event) -> None:
+    def __init__(
+        self,
+        fetch: Fetch,
+        finished: Callable[[BlobDigest], None],
+        has: Callable[[BlobDigest], bool],
+        stop: threading.Event,
+    ) -> None:
         self._fetch = fetch
+        self._has = has
         self._finished = finished
         self._stop = stop
         self._lock = threading.Lock()
@@ -95,9 +103,14 @@ class Downloads:
         self._waiting: deque[_Job] = deque()
         self._threads: set[threading.Thread] = set()
 
-    def begin(self, digest: BlobDigest, size: int, origins: Sequence[Origin], listener: Listener | None) -> Download:
+    def begin(
+        self, digest: BlobDigest, size: int, origins: Sequence[Origin], listener: Listener | None
+    ) -> Download | None:
+        """None when it is there: also one that came after the caller had looked."""
         with self._lock:
             download = self._running.get(digest)
+            if download is None and self._has(digest):
+                return None
             if download is None:
                 self._check(digest)
                 download = self._running[digest] = Download(digest, size)

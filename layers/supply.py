@@ -88,7 +88,7 @@ class Supply:
                     )
                 from layers.downloads import Downloads
 
-                self._downloads = Downloads(self._fetch, self._settle, self.stop)
+                self._downloads = Downloads(self._fetch, self._settle, self._blobs.has, self.stop)
             return self._downloads
 
     def _settle(self, digest: BlobDigest) -> None:

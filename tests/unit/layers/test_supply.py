@@ -96,6 +96,24 @@ def test_a_layer_without_an_origin_is_not(store: Store) -> None:
     assert store.check() == ["layer 1 has no bytes, and no known origin"]
 
 
+def test_what_came_after_somebody_looked_is_not_fetched_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = Elsewhere(store, LOW)
+    expect(store, LOW)
+    blob = claim(LOW)
+    has = store.blobs.has
+    late = iter([False])
+
+    def looked(digest: BlobDigest) -> bool:
+        if next(late, None) is False:
+            store.supply.fetch([blob])  # another thread's
+            return False
+        return has(digest)
+
+    monkeypatch.setattr(store.supply._blobs, "has", looked)
+    assert store.supply.begin(blob.digest, blob.size) is None
+    assert there.asked == [blob.digest]
+
+
 def test_without_anybody_to_fetch(store: Store) -> None:
     rootfs = expect(store, LOW)
     with pytest.raises(NotInStore, match="nobody to fetch"):
