@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from builder.dockerfile.ignore import check_ignores, parse_ignores
+from builder.dockerfile.ignore import Matcher, parse_ignores
 from builder.errors import Cancelled, PlanError
 from builder.events import BuildFinished, Emit, Phase, PlanReady, StepInfo, StepOutput, Warned
 from builder.output.assemble import assemble
@@ -128,7 +128,8 @@ def _prepare(bench: _Bench) -> _Prepared:
     """Everything that is known before a step runs: the plan, the context's digests, the cache's records."""
     request, store, emit, clock, registries = bench
     dockerfile = read(request)
-    check_ignores(request.ignores)  # a mistake there is one whether the context is looked into or not
+    # Before the context is asked for, if it ever is: a malformed pattern is a mistake either way.
+    ignores = parse_ignores(request.ignores) if request.ignores else None
     bench.phase("resolve", True)
     store.supply.connect(Fetcher(store, registries if request.pull != "never" else None))
     images = Images(store, registries, request.platform, Reports(emit, clock), request.pull)
@@ -141,7 +142,8 @@ def _prepare(bench: _Bench) -> _Prepared:
         emit(Warned(clock(), None, message, span.first_line if span is not None else 0))
     _tell_ages(plan, emit, clock())
     bench.phase("context", True)
-    contexts = {node.op.name: _open(node.op, bench) for node in plan.nodes.values() if isinstance(node.op, LocalOp)}
+    opened = [node.op for node in plan.nodes.values() if isinstance(node.op, LocalOp)]
+    contexts = {op.name: _open(op, bench, ignores) for op in opened}
     known = inspect(plan, contexts, store)
     bench.phase("context", False)
     return _Prepared(plan, contexts, known)
@@ -167,8 +169,8 @@ def _tell_ages(plan: Plan, emit: Emit, now: float) -> None:
             emit(StepOutput(now, node.id, 1, text.encode()))
 
 
-def _open(op: LocalOp, bench: _Bench) -> Context:
-    """The build context, or a named one; each has an ignore file of its own."""
+def _open(op: LocalOp, bench: _Bench, matcher: Matcher | None) -> Context:
+    """The build context, whose ignore files ``matcher`` has, or a named one; each of those has one of its own."""
     request, store = bench.request, bench.store
     named = {context.name: context for context in request.build_contexts}
     if op.name in named and named[op.name].kind == "remote":
@@ -178,9 +180,9 @@ def _open(op: LocalOp, bench: _Bench) -> Context:
         path = os.path.join(root, ".dockerignore")  # noqa: PTH118 - text in, text out
         text = read_ignores(path)
         ignores: tuple[IgnoreFile, ...] = () if text is None else (IgnoreFile(path, text),)
+        matcher = parse_ignores(ignores) if ignores else None
     else:
         ignores = request.ignores
-    matcher = parse_ignores(ignores) if ignores else None
     if op.name not in named and request.unpacked:
         context = open_context(root, matcher, NOTHING_KNOWN, owners=True)
     else:

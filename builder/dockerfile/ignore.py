@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from builder.dockerfile.blanks import SPACE
-from builder.dockerfile.ignore_patterns import LateError, Pattern, PatternError, clean, compile_pattern
+from builder.dockerfile.ignore_patterns import Pattern, PatternError, Unmatchable, clean, compile_pattern
 from builder.errors import ParseError, Span
 from layers.tuples import NamedTuple
 
@@ -26,11 +26,19 @@ class Rule(NamedTuple):
     path: str = ""
     line: int = 0
 
+    def matches(self, path: str) -> bool:
+        """Raises ParseError, with the line, for a pattern that no path can be matched with."""
+        try:
+            return self.pattern.matches(path)
+        except PatternError as error:
+            raise _located(error, self.path, self.line) from None
+
 
 class Matcher:
     """Decides for paths, in any order; what is found out about a directory is kept for what is below it.
 
-    Not for the context's root, which is never ignored.
+    Not for the context's root, which is never ignored. Raises ParseError when a rule whose pattern no path can be
+    matched with is tried, which is where it would change something.
     """
 
     def __init__(self, rules: tuple[Rule, ...]) -> None:
@@ -81,7 +89,7 @@ class Matcher:
             return above
         mask, ignored = 0, False
         for number, rule in enumerate(self.rules):
-            if above >> number & 1 or (rule.takes_back == ignored and rule.pattern.matches(path)):
+            if above >> number & 1 or (rule.takes_back == ignored and rule.matches(path)):
                 mask |= 1 << number
                 ignored = not rule.takes_back
         return mask
@@ -102,10 +110,12 @@ class Matcher:
 
 
 class _AnyOf:
-    """A quick test whether any pattern at all matches: most paths of a context match none."""
+    """A quick test whether any pattern at all may match: most paths of a context match none."""
 
     def __init__(self, patterns: Iterable[Pattern]) -> None:
         every = tuple(patterns)
+        self.fails = any(isinstance(each, Unmatchable) for each in every)
+        """Then each rule is asked, for the error of the one that is tried first."""
         self.exact = frozenset(each.exact for each in every if each.exact is not None)
         self.prefixes = tuple(each.prefix for each in every if each.prefix is not None)
         self.suffixes = tuple(each.suffix for each in every if each.suffix is not None)
@@ -113,7 +123,7 @@ class _AnyOf:
         self._compiled: re.Pattern[str] | None = None
 
     def matches(self, path: str) -> bool:
-        if path in self.exact or path.startswith(self.prefixes) or path.endswith(self.suffixes):
+        if self.fails or path in self.exact or path.startswith(self.prefixes) or path.endswith(self.suffixes):
             return True
         if self.expression == "":
             return False
@@ -132,14 +142,7 @@ def parse_ignores(files: Iterable[tuple[str, bytes]]) -> Matcher:
     return Matcher(tuple(rule for path, text in files for rule in _rules(text, path)))
 
 
-def check_ignores(files: Iterable[tuple[str, bytes]]) -> None:
-    """Raises as ``parse_ignores`` for what is a mistake in a context that nobody looks into, too."""
-    for path, text in files:
-        for _ in _rules(text, path, late=True):
-            pass
-
-
-def _rules(text: bytes, path: str, *, late: bool = False) -> Iterator[Rule]:
+def _rules(text: bytes, path: str) -> Iterator[Rule]:
     for number, raw in enumerate(text.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
         if raw.startswith(b"#"):
             continue
@@ -151,15 +154,17 @@ def _rules(text: bytes, path: str, *, late: bool = False) -> Iterator[Rule]:
                 raise PatternError(f"the line has {len(raw)} bytes, the limit is {_MAX_LINE - 1}", "use wildcards")
             rule = _rule(line, path, number)
         except PatternError as error:
-            if late and isinstance(error, LateError):
-                continue
-            raise ParseError(f"{path}: {error.message}", span=Span(path, number, number), hint=error.hint) from None
+            raise _located(error, path, number) from None
         yield rule
+
+
+def _located(error: PatternError, path: str, line: int) -> ParseError:
+    return ParseError(f"{path}: {error.message}", span=Span(path, line, line), hint=error.hint)
 
 
 def parse_patterns(patterns: Iterable[str]) -> Matcher:
     """The words of ``--exclude``, or paths that are to be matched. Unlike in a file, a leading slash stays, and so
-    matches nothing. Raises PatternError."""
+    matches nothing. Raises PatternError, for what can only be matched with no path as well."""
     rules = []
     for word in patterns:
         text = word.strip(SPACE)
@@ -170,7 +175,10 @@ def parse_patterns(patterns: Iterable[str]) -> Matcher:
             raise PatternError(
                 "a ! needs a pattern after it", "write !path, to keep what an earlier pattern leaves out"
             )
-        rules.append(Rule(text, compile_pattern(cleaned.removeprefix("!")), cleaned.startswith("!")))
+        pattern = compile_pattern(cleaned.removeprefix("!"))
+        if isinstance(pattern, Unmatchable):
+            raise PatternError(pattern.message, pattern.hint)
+        rules.append(Rule(text, pattern, cleaned.startswith("!")))
     return Matcher(tuple(rules))
 
 

@@ -2,6 +2,8 @@ r"""One pattern of an ignore file. Pure.
 
 ``*`` and ``?`` match anything but a slash, ``[a-z]`` and ``[^a-z]`` one character of a set, a backslash makes the next
 character literal; ``**`` matches any number of directories. Malformed sets are errors, as in Go's ``filepath.Match``.
+What that understands but Go's regular expressions do not, such as ``[z-a]``, is one when a path is first matched: as in
+moby's patternmatcher, which makes the expression then.
 """
 
 import posixpath
@@ -31,11 +33,6 @@ class PatternError(ValueError):
         super().__init__(message)
         self.message = message
         self.hint = hint
-
-
-class LateError(PatternError):
-    """What Go's ``filepath.Match`` understands, but not the regular expression that BuildKit makes of the pattern when
-    it first needs it: ``[z-a]`` is no mistake where no path is matched."""
 
 
 class Pattern:
@@ -84,6 +81,21 @@ class Pattern:
         return len(self.parts) > len(directory)
 
 
+class Unmatchable(Pattern):
+    """A pattern that Go's ``filepath.Match`` takes, but that no path can be matched with: ``[z-a]``."""
+
+    __slots__ = ("hint", "message")
+
+    def __init__(self, pattern: str, error: PatternError) -> None:
+        super().__init__(pattern)
+        self.message = error.message
+        self.hint = error.hint
+
+    def matches(self, path: str) -> bool:
+        """Raises PatternError, whatever ``path`` is."""
+        raise PatternError(self.message, self.hint)
+
+
 def clean(pattern: str) -> str:
     """The shortest path that says the same, without a leading slash. "" stays empty."""
     if pattern == "":
@@ -95,19 +107,59 @@ def clean(pattern: str) -> str:
 
 
 def compile_pattern(pattern: str) -> Pattern:
-    """A cleaned pattern. Raises PatternError."""
+    """A cleaned pattern. Raises PatternError for what is malformed even if no path is ever matched."""
     if _SPECIAL.isdisjoint(pattern):
         return Pattern(pattern, exact=pattern)
     literal = pattern.removeprefix("**") if pattern.startswith("**") else pattern.removesuffix("**")
     if not _SPECIAL.isdisjoint(literal):
-        return Pattern(pattern, expression=_expression(pattern))
+        _check(pattern)
+        try:
+            return Pattern(pattern, expression=_expression(pattern))
+        except PatternError as error:
+            return Unmatchable(pattern, error)
     if not pattern.startswith("**"):
         return Pattern(pattern, prefix=literal)
     return Pattern(pattern, suffix=literal, exact=literal[1:] if literal.startswith("/") else None)
 
 
+def _check(pattern: str) -> None:
+    """Raises PatternError for what Go's ``filepath.Match`` refuses."""
+    at = 0
+    while at < len(pattern):
+        if pattern[at] == "[":
+            at = _end_of_set(pattern, at + 1)
+        elif pattern[at] == "\\":
+            at += 2
+            if at > len(pattern):
+                raise PatternError(
+                    f"the pattern {pattern} ends in a backslash", "a backslash makes a character literal"
+                )
+        else:
+            at += 1
+
+
+def _end_of_set(pattern: str, at: int) -> int:
+    """Where the set whose bracket opens before ``at`` is over."""
+    start = at = at + pattern.startswith("^", at)
+    while at == start or not pattern.startswith("]", at):
+        at = _end_of_member(pattern, at)
+        if pattern.startswith("-", at):
+            at = _end_of_member(pattern, at + 1)
+    return at + 1
+
+
+def _end_of_member(pattern: str, at: int) -> int:
+    if pattern.startswith("\\", at):
+        at += 1
+    elif pattern.startswith(("-", "]"), at):
+        raise PatternError(f"the set in the pattern {pattern} is malformed", f"write \\{pattern[at]} for the character")
+    if at >= len(pattern):
+        raise PatternError(f"the set in the pattern {pattern} is not closed", "write \\[ for the character itself")
+    return at + 1
+
+
 def _expression(pattern: str) -> str:
-    """The regular expression of a pattern, for a match of the whole path."""
+    """The regular expression of a checked pattern, for a match of the whole path. Raises PatternError."""
     out: list[str] = []
     at = 0
     while at < len(pattern):
@@ -124,10 +176,6 @@ def _expression(pattern: str) -> str:
             part, at = _set(pattern, at)
             out.append(part)
         elif char == "\\":
-            if at == len(pattern):
-                raise PatternError(
-                    f"the pattern {pattern} ends in a backslash", "a backslash makes a character literal"
-                )
             out.append(_escaped(pattern, pattern[at]))
             at += 1
         else:
@@ -139,7 +187,7 @@ def _escaped(pattern: str, char: str) -> str:
     if not (char.isascii() and char.isalnum()):
         return re.escape(char)
     if char not in _ESCAPES:
-        raise LateError(
+        raise PatternError(
             f"the pattern {pattern} has \\{char}, which means nothing", f"write {char} without the backslash"
         )
     return _ESCAPES[char]
@@ -185,16 +233,11 @@ def _set(pattern: str, at: int) -> tuple[str, int]:
         if pattern.startswith("-", at):
             high, at = _set_member(pattern, at + 1)
         if high < low:
-            raise LateError(f"the range {low}-{high} in the pattern {pattern} is empty", f"write {high}-{low}")
+            raise PatternError(f"the range {low}-{high} in the pattern {pattern} is empty", f"write {high}-{low}")
         ranges.append(f"{re.escape(low)}-{re.escape(high)}")
     return f"[{'^' if negated else ''}{''.join(ranges)}]", at + 1
 
 
 def _set_member(pattern: str, at: int) -> tuple[str, int]:
-    if pattern.startswith("\\", at):
-        at += 1
-    elif pattern.startswith(("-", "]"), at):
-        raise PatternError(f"the set in the pattern {pattern} is malformed", f"write \\{pattern[at]} for the character")
-    if at >= len(pattern):
-        raise PatternError(f"the set in the pattern {pattern} is not closed", "write \\[ for the character itself")
+    at += pattern.startswith("\\", at)
     return pattern[at], at + 1

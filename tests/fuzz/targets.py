@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 
-from builder.dockerfile.ignore import parse_ignore, parse_patterns
+from builder.dockerfile.ignore import Matcher, parse_ignore, parse_patterns
 from builder.dockerfile.ignore_patterns import PatternError
 from builder.dockerfile.instructions import Dockerfile
 from builder.dockerfile.parse import parse
@@ -66,6 +66,13 @@ def ignore(data: bytes) -> None:
         assert error.span is not None
         assert 1 <= error.span.first_line <= rules.count(b"\n") + 1
         return
+    try:
+        _answers_agree(matcher, paths)
+    except ParseError as error:  # a pattern that fails when it is first tried
+        assert error.span is not None
+
+
+def _answers_agree(matcher: Matcher, paths: list[bytes]) -> None:
     for path in paths:
         ignored = matcher.ignored(path)
         line = matcher.decided_by(path)

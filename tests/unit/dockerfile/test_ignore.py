@@ -1,10 +1,13 @@
 """Ignore files: cleaning, anchoring, tokens, order."""
 
+import pickle
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builder.dockerfile.ignore import Matcher, check_ignores, parse_ignore
+from builder.dockerfile.ignore import Matcher, parse_ignore, parse_patterns
+from builder.dockerfile.ignore_patterns import PatternError
 from builder.errors import ParseError
 
 NAME = ".dockerignore"
@@ -131,8 +134,6 @@ def test_an_empty_file_ignores_nothing() -> None:
         ("[-a]", 1, "is malformed"),
         ("[a-]", 1, "is malformed"),
         ("[a\\", 1, "is not closed"),
-        ("[z-a]", 1, "is empty"),
-        ("\\q", 1, "means nothing"),
         ("a\\", 1, "ends in a backslash"),
         ("x" * 70_000, 1, "the limit is 65535"),
     ],
@@ -221,17 +222,59 @@ def test_answers_agree(patterns: list[str], paths: list[str]) -> None:
 def test_never_crashes(text: bytes, path: str) -> None:
     try:
         rules = parse_ignore(text, NAME)
+        rules.ignored(path)
+        rules.may_descend(path)
     except ParseError:
         return
-    rules.ignored(path)
-    rules.may_descend(path)
 
 
-def test_an_empty_range_is_none_of_a_context_that_nobody_looks_into() -> None:
-    """Other mistakes are, as with BuildKit."""
-    check_ignores([("x", b"[z-a]\n\\q\n*.md\n")])
+@pytest.mark.parametrize(
+    ("lines", "fails", "passes"),
+    [
+        (["[z-a]"], ["a", "a/b"], [""]),
+        (["\\q"], ["q"], [""]),
+        (["x/[z-a]"], ["f"], [""]),
+        (["![z-a]"], [], ["a", "a/b"]),
+        (["*", "![z-a]"], ["a", "a/b"], [""]),
+        (["*", "[z-a]"], [], ["a", "b/c"]),
+        (["a", "[z-a]"], ["b"], ["a", "a/b"]),
+        (["b", "![z-a]"], ["b", "b/a"], ["a", "a/b"]),
+        (["d", "!d/k", "![z-a]"], ["d/k", "d"], ["k"]),
+    ],
+)
+def test_a_pattern_that_nothing_can_be_matched_with(lines: list[str], fails: list[str], passes: list[str]) -> None:
+    """It is a mistake where BuildKit tries it: on paths whose verdict it would change, in no empty context."""
+    for path in fails:
+        with pytest.raises(ParseError, match=r"is empty|means nothing") as caught:
+            matcher("\n".join(lines)).ignored(path)
+        bad = next(number for number, line in enumerate(lines, 1) if "z-a" in line or "q" in line)
+        assert caught.value.span is not None
+        assert (caught.value.span.path, caught.value.span.first_line) == (NAME, bad)
+        assert caught.value.hint
+    for path in passes:
+        matcher("\n".join(lines)).ignored(path)
+
+
+def test_a_malformed_pattern_is_one_behind_a_pattern_that_fails_late() -> None:
     with pytest.raises(ParseError, match="is not closed"):
-        check_ignores([("x", b"[z-a]\n[a\n")])
+        matcher("[z-a]\n[a\n")
+
+
+def test_a_matcher_can_be_sent_to_another_process() -> None:
+    rules = matcher("*.md\n!a*.md\nb\n")
+    assert rules.ignored("c.md")
+    again = pickle.loads(pickle.dumps(rules))
+    assert again.ignored("c.md")
+    assert not again.ignored("ab.md")
+    failing = pickle.loads(pickle.dumps(matcher("[z-a]")))
+    with pytest.raises(ParseError, match="is empty") as caught:
+        failing.ignored("x")
+    assert pickle.loads(pickle.dumps(caught.value)).span == caught.value.span
+
+
+def test_words_of_an_instruction_fail_at_once() -> None:
+    with pytest.raises(PatternError, match="is empty"):
+        parse_patterns(("a", "[z-a]"))
 
 
 def test_a_directory_that_is_not_ignored_is_not_taken_back() -> None:
