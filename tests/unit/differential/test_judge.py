@@ -66,6 +66,22 @@ def test_every_rule_has_its_row() -> None:
         assert rule.listed.reason.startswith("no row of the reference: ") or (PART.fullmatch(part) and row), rule
 
 
+def test_what_is_taken_back_of_a_directory_explains_only_that_directory() -> None:
+    judge = Judge(load_rules(EXPLAINED))
+    lost = (Difference("files", "file:app/f:presence: None != file"),)
+
+    def explained(*ignore: str) -> bool:
+        setup = "\n".join(("cat > .dockerignore <<'END'", *ignore, "END"))
+        return judge.judge(CASE._replace(setup=setup), lost)[0].reason is not None
+
+    assert explained("src/*", "*.md", "!src")
+    assert explained("src/core/*", "!src")
+    assert not explained("docs/*", "!src")
+    assert not explained("src/*", "!src/f")
+    assert not explained("!src", "src/*")
+    assert not explained("*/*", "!src")
+
+
 def test_what_the_reference_expects() -> None:
     expected = Expectation(
         "1.4 x", {"f": ("= 'text'", "0644"), "no": ("absent",)}, {"Env": ["A=1"]}, ("RUN true # buildkit",)
