@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from builder.errors import Cancelled
+from builder.errors import Cancelled, PlanError
 from builder.events import Emit, Phase
 from builder.output.target import Finished, OutputError, Progress, Receiver, Target
 from builder.plan.graph import ImageOp, NodeId, Plan
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from layers.compress import Compression
 
 Clock = Callable[[], float]
+_FILES_ONLY = frozenset({"local", "tar"})
+"""Outputs without a configuration."""
 
 
 class ExportResult(NamedTuple):
@@ -41,10 +43,23 @@ def open_exporter(
     registries: Registries | None = None,
 ) -> "Exporter":
     """Checks every output. Raises PybuildError for one that could not be written after the build."""
+    _check_is_image(request, plan)
     targets = [(spec, make_target(spec, request.docker_host, store, registries)) for spec in request.outputs]
     for _, target in targets:
         target.check()
     return Exporter(request, plan, store, targets, reporter)
+
+
+def _check_is_image(request: BuildRequest, plan: Plan) -> None:
+    """A build without outputs keeps an image."""
+    if plan.bare is None or (request.outputs and all(output.type in _FILES_ONLY for output in request.outputs)):
+        return
+    raise PlanError(
+        f"the build context {plan.bare.name} stands for the stage of that name, and is no image",
+        span=plan.bare.span,
+        hint="write its files with -o type=local or -o type=tar, or give the context another name",
+        about=plan.bare.name,
+    )
 
 
 def make_target(spec: OutputSpec, docker_host: str, store: Store, registries: Registries | None) -> Target:

@@ -244,6 +244,13 @@ class Node(NamedTuple):
     """False: never looked up (``--no-cache``), still recorded."""
 
 
+class BareFiles(NamedTuple):
+    """The build context ``name``, a directory, stands for the stage of that name, whose FROM is at ``span``."""
+
+    name: str
+    span: Span | None
+
+
 class Plan(NamedTuple):
     """Nodes in topological order, only those the target needs.
 
@@ -263,6 +270,8 @@ class Plan(NamedTuple):
     warnings: tuple[tuple[str, Span | None], ...]
     epoch: int | None
     """SOURCE_DATE_EPOCH in seconds, if set."""
+    bare: BareFiles | None = None
+    """What the target stands on has no configuration: its files can be written, but no image comes of them."""
 
 
 class StepResult(NamedTuple):

@@ -19,7 +19,7 @@ from builder.plan.nodes import NodeTable, Shown
 from builder.plan.reach import Bases, Reach, Step, reach
 from builder.plan.scope import Scope
 from builder.plan.stage_state import StageState, absolute
-from builder.plan.stages import ImageRef, LocalRef, Ref, ScratchRef, StageRef, Survey, survey
+from builder.plan.stages import ImageRef, LocalRef, Ref, ScratchRef, StageRef, Survey, bare, survey
 from builder.settings import BuildRequest
 from layers import gotime
 from layers.image import History, ImageConfig
@@ -56,6 +56,7 @@ def lower(dockerfile: Dockerfile, bases: Bases, request: BuildRequest) -> Plan:
         history=_dated(state, found.arguments.epoch),
         warnings=(*dockerfile.warnings, *lowering.warnings, *unread),
         epoch=found.arguments.epoch,
+        bare=bare(found),
     )
 
 

@@ -9,6 +9,7 @@ from builder.errors import PlanError, Span, Unsupported
 from builder.grants import Grants
 from builder.plan.arguments import Arguments, arguments
 from builder.plan.expand import Expander
+from builder.plan.graph import BareFiles
 from builder.runflags import NO_RUN_FLAGS, RunFlags
 from builder.settings import BuildRequest, NamedContext
 from layers.errors import PybuildError
@@ -30,10 +31,6 @@ def _name_hint(name: str) -> str | None:
     if name.startswith((":", "/", "@")) or name.endswith((":", "/", "@")) or "//" in name:
         return "is a variable unset? FROM sees only ARGs above the first FROM, and those given with --build-arg"
     return None
-
-
-_FILES_ONLY = frozenset({"local", "tar"})
-"""Outputs without a configuration."""
 
 
 class StageRef(NamedTuple):
@@ -149,23 +146,17 @@ def survey(dockerfile: Dockerfile, request: BuildRequest) -> Survey:
         frozenset(request.no_cache_filter),
     )
     _refuse_cycles(found)
-    if not request.outputs or any(output.type not in _FILES_ONLY for output in request.outputs):
-        _refuse_files(found)
     return found
 
 
-def _refuse_files(found: Survey) -> None:
-    """A directory in the place of the stage that the target stands on has no configuration: no image comes of it."""
+def bare(found: Survey) -> BareFiles | None:
+    """The directory in the place of the stage that the target stands on."""
     frame = found.frames[found.target]
     while isinstance(frame.source, StageRef) and not frame.replaced:
         frame = found.frames[frame.source.number]
-    if frame.replaced and isinstance(frame.source, LocalRef):
-        raise PlanError(
-            f"the build context {frame.stage.name} stands for the stage of that name, and is no image",
-            span=frame.stage.base.span,
-            hint="write its files with -o type=local or -o type=tar, or give the context another name",
-            about=frame.stage.name or "",
-        )
+    if not frame.replaced or not isinstance(frame.source, LocalRef):
+        return None
+    return BareFiles(frame.stage.name or "", frame.stage.base.span)
 
 
 def copy_source(found: Survey, number: int, copy: Copy) -> Ref:

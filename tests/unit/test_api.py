@@ -9,7 +9,8 @@ import pytest
 
 from builder import api
 from builder.api import BuildResult
-from builder.settings import BuildRequest, OutputSpec
+from builder.errors import PlanError
+from builder.settings import BuildRequest, NamedContext, OutputSpec
 from layers.errors import PybuildError
 from layers.image import Platform
 from layers.load import load
@@ -35,6 +36,9 @@ class Builds:
         (self.directory / "context" / name).write_bytes(data)
 
     def build(self, name: str, text: str, **fields: Any) -> BuildResult:
+        return api.build(self.request(name, text, **fields), lambda _: None, clock=self.clock)
+
+    def request(self, name: str, text: str, **fields: Any) -> BuildRequest:
         asked = BuildRequest(
             context=str(self.directory / "context"),
             dockerfile_path="Dockerfile",
@@ -43,7 +47,7 @@ class Builds:
             platform=AMD64,
             tags=(NAME.format(name),),
         )
-        return api.build(asked._replace(**fields), lambda _: None, clock=self.clock)
+        return asked._replace(**fields)
 
     def archive(self, name: str) -> str:
         return str(self.directory / f"{name}.tar")
@@ -64,6 +68,18 @@ class Builds:
 def builds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Builds:
     monkeypatch.setattr("layers.durability.start", lambda root: None)
     return Builds(tmp_path)
+
+
+def test_files_that_are_no_image_can_be_planned(builds: Builds) -> None:
+    """What is written of them is not known then, as it is to a build."""
+    contexts = (NamedContext("dir", "local", str(builds.directory / "context")),)
+    builds.write("f", b"f")
+    text = "FROM scratch AS dir\n"
+    with pytest.raises(PlanError, match="dir stands for the stage of that name, and is no image"):
+        builds.build("x", text, build_contexts=contexts)
+    made, _ = api.plan(builds.request("x", text, build_contexts=contexts), clock=builds.clock)
+    assert made.nodes[made.target].title == "FROM dir"
+    builds.build("x", text, build_contexts=contexts, tags=(), outputs=(OutputSpec("tar", builds.archive("x")),))
 
 
 def test_the_layers_of_an_image_are_those_of_its_base_and_its_own(builds: Builds) -> None:

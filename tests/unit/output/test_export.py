@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from builder.errors import Cancelled
+from builder.errors import Cancelled, PlanError, Span
 from builder.events import Phase, Transfer
 from builder.output.export import ExportResult
 from builder.output.target import OutputError
+from builder.plan.graph import BareFiles
 from builder.settings import OutputSpec
 from layers.compress import Compression
 from layers.digest import LayerId
@@ -59,6 +60,18 @@ def test_archives(store: Store, tmp_path: Path, kind: str, compression: tuple[st
     if kind == "docker":
         listed = json.loads(files_of(tmp_path / "image.tar")["manifest.json"])
         assert listed[0]["RepoTags"] == ["me/app:1", "app:latest"]
+
+
+def test_files_without_a_configuration_are_no_image(store: Store, tmp_path: Path) -> None:
+    built = stored.build(store)
+    built = built._replace(plan=built.plan._replace(bare=BareFiles("dir", Span("Dockerfile", 1, 1))))
+    tar, oci = OutputSpec("tar", str(tmp_path / "x.tar")), OutputSpec("oci", str(tmp_path / "y.tar"))
+    for outputs in ((), (oci,), (tar, oci)):
+        with pytest.raises(PlanError, match="the build context dir stands for the stage of that name") as caught:
+            stored.export(store, built, stored.request(*outputs))
+        assert caught.value.span == Span("Dockerfile", 1, 1)
+    stored.export(store, built, stored.request(tar))
+    assert (tmp_path / "x.tar").exists()
 
 
 def test_a_layout_directory(store: Store, tmp_path: Path) -> None:

@@ -253,13 +253,14 @@ def test_a_directory_as_a_base(text: str, fields: dict[str, str]) -> None:
     assert found.config.env == (ENV_PATH,)
 
 
-@pytest.mark.parametrize("outputs", [(), (OutputSpec("local", "/d"), OutputSpec("oci", "/x.tar"))])
 @pytest.mark.parametrize("text", ["FROM scratch AS dir\n", "FROM scratch AS dir\nFROM dir\nENV a=b\n"])
-def test_a_directory_in_the_place_of_the_target_is_no_image(text: str, outputs: tuple[OutputSpec, ...]) -> None:
-    error = refused(text, build_contexts=(NamedContext("dir", "local", "/dir"),), outputs=outputs)
-    assert error.message == "the build context dir stands for the stage of that name, and is no image"
-    assert error.span is not None
-    assert error.span.first_line == 1
+def test_a_directory_in_the_place_of_the_target_is_told_to_the_outputs(text: str) -> None:
+    found = plan(text, build_contexts=(NamedContext("dir", "local", "/dir"),))
+    assert found.bare is not None
+    assert found.bare.name == "dir"
+    assert found.bare.span is not None
+    assert found.bare.span.first_line == 1
+    assert plan("FROM dir\n", build_contexts=(NamedContext("dir", "local", "/dir"),)).bare is None
 
 
 def test_steps_on_a_directory() -> None:
