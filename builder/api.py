@@ -25,7 +25,7 @@ from builder.plan.lower import lower
 from builder.plan.pulling import Connect, Images, Registries, Reports
 from builder.plan.remotes import has_remotes
 from builder.plan.remotes import resolve as resolve_remotes
-from builder.settings import BuildRequest, IgnoreFile
+from builder.request import BuildRequest, IgnoreFile
 from builder.solve.lookup import Known, State, inspect, states
 from builder.solve.scheduler import solve
 from builder.solve.stepcontext import Control, StepContext

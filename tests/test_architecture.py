@@ -50,6 +50,7 @@ RANKS: tuple[tuple[str, ...], ...] = (
     ("registry",),
     (
         "builder.errors",
+        "builder.request",
         "builder.settings",
         "builder.events",
         "builder.textfile",

@@ -16,18 +16,8 @@ from builder.events import Warned
 from builder.grants import NO_GRANTS, Grants
 from builder.report.clipping import Clipper, Limits, from_environment
 from builder.report.hub import Hub
-from builder.settings import (
-    EPOCH,
-    BuildRequest,
-    FlagError,
-    Flags,
-    Host,
-    absolute,
-    from_flags,
-    named_values,
-    parse_bool,
-    store_root,
-)
+from builder.request import EPOCH, BuildRequest
+from builder.settings import FlagError, Flags, Host, absolute, from_flags, named_values, parse_bool, store_root
 from registry.configfiles import docker_config
 
 _clock = time.time  # noqa: TID251 - events are dated with it

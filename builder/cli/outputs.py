@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from builder.settings import FlagError, OutputSpec, UnsupportedFlag, absolute, full_name, parse_bool
+from builder.request import OutputSpec
+from builder.settings import FlagError, UnsupportedFlag, absolute, full_name, parse_bool
 
 _COMPRESSIONS = {"gzip": "gzip", "zstd": "zstd", "uncompressed": "none"}
 _LEVELS = {"gzip": 9, "zstd": 22}

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from builder.request import Annotation
 from builder.runflags import SHM_SIZE, RunFlags, Ulimit
 from builder.sandbox.limits import RLIMITS
-from builder.settings import Annotation, FlagError, UnsupportedFlag, absolute
+from builder.settings import FlagError, UnsupportedFlag, absolute
 from builder.textfile import read_text
 from builder.units import parse_size
 from layers.image import Platform

@@ -8,7 +8,8 @@ from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Self
 
 from builder.grants import NO_GRANTS, Grants
-from builder.settings import BuildFiles, BuildRequest, FlagError, IgnoreFile, UnsupportedFlag, absolute
+from builder.request import BuildRequest, IgnoreFile
+from builder.settings import BuildFiles, FlagError, UnsupportedFlag, absolute
 from builder.textfile import MAX_TEXT, read_ignores, read_text
 from layers.tuples import NamedTuple
 

@@ -18,7 +18,7 @@ from threading import Event
 
 from builder.errors import Cancelled
 from builder.fetch.giturl import GitSource
-from builder.settings import FETCH_ENVIRONMENT
+from builder.request import FETCH_ENVIRONMENT
 from layers.errors import PybuildError
 from layers.tuples import NamedTuple
 

@@ -13,7 +13,7 @@ from builder.output.target import Finished, OutputError, Progress, Receiver, Tar
 from builder.plan.graph import ImageOp, NodeId, Plan
 from builder.plan.pulling import Registries
 from builder.plan.readers import read_by_steps
-from builder.settings import BuildRequest, OutputSpec
+from builder.request import BuildRequest, OutputSpec
 from layers.digest import LayerId, Rootfs
 from layers.errors import PybuildError
 from layers.image import Descriptor

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from builder.events import Emit, Transfer
 from builder.plan.fetching import told
 from builder.plan.pulling import Bytes
-from builder.settings import Annotation
+from builder.request import Annotation
 from layers.atomic import Write, replacing, write_to
 from layers.digest import BlobDigest, Rootfs
 from layers.errors import PybuildError

@@ -8,7 +8,8 @@ from builder.dockerfile.instructions import Arg, Dockerfile
 from builder.dockerfile.parse import parse
 from builder.errors import PlanError, Span, Unsupported
 from builder.plan.expand import Expander
-from builder.settings import EPOCH, BuildRequest, parse_bool
+from builder.request import EPOCH, BuildRequest
+from builder.settings import parse_bool
 from layers.image import Platform
 from layers.tuples import NamedTuple
 from registry.proxies import NAMES as PROXIES

@@ -11,7 +11,7 @@ from builder.errors import PlanError
 from builder.plan.pulling import Images
 from builder.plan.reach import Base, Bases, reach
 from builder.plan.stages import ImageRef, Survey, suggestion, survey
-from builder.settings import BuildRequest, NamedContext
+from builder.request import BuildRequest, NamedContext
 from layers.digest import Rootfs
 from layers.errors import InvalidImage, PybuildError
 from layers.image import ImageConfig

@@ -20,7 +20,7 @@ from builder.plan.reach import Bases, Reach, Step, reach
 from builder.plan.scope import Scope
 from builder.plan.stage_state import StageState, absolute
 from builder.plan.stages import ImageRef, LocalRef, Ref, ScratchRef, StageRef, Survey, bare, survey
-from builder.settings import BuildRequest
+from builder.request import BuildRequest
 from layers import gotime
 from layers.image import History, ImageConfig
 

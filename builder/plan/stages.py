@@ -10,8 +10,8 @@ from builder.grants import Grants
 from builder.plan.arguments import Arguments, arguments
 from builder.plan.expand import Expander
 from builder.plan.graph import BareFiles
+from builder.request import BuildRequest, NamedContext
 from builder.runflags import NO_RUN_FLAGS, RunFlags
-from builder.settings import BuildRequest, NamedContext
 from layers.errors import PybuildError
 from layers.image import Platform
 from layers.tuples import NamedTuple

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from builder.settings import OutputSpec
+from builder.request import OutputSpec
 from layers.image import Platform
 from layers.load import load
 from layers.store import Store
@@ -152,7 +152,7 @@ def test_what_skopeo_writes_comes_back(store: Store, tmp_path: Path, form: str) 
 
 EXPORT = """
 import sys
-from builder.settings import OutputSpec
+from builder.request import OutputSpec
 from layers.store import Store
 from tests.support import stored
 with Store.open(sys.argv[1]) as store:

@@ -25,7 +25,7 @@ from builder.plan.context import open_context
 from builder.plan.contextmemory import Memories
 from builder.plan.graph import CopyOp
 from builder.plan.select import Selection, select
-from builder.settings import BuildRequest, OutputSpec
+from builder.request import BuildRequest, OutputSpec
 from builder.solve.copy import copy_entries
 from layers.compress import NONE
 from layers.directories import DirectoryKey

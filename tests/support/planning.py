@@ -8,7 +8,7 @@ from builder.plan.arguments import read
 from builder.plan.graph import Node, Op, Plan
 from builder.plan.lower import lower
 from builder.plan.reach import Base, Bases
-from builder.settings import BuildRequest
+from builder.request import BuildRequest
 from layers.digest import DiffId, Digest, LayerId
 from layers.image import History, ImageConfig, Platform
 

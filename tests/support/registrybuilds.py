@@ -8,7 +8,7 @@ from typing import Any
 from builder import api
 from builder.api import BuildResult
 from builder.events import Event, PlanReady, StepStarted
-from builder.settings import BuildRequest, OutputSpec
+from builder.request import BuildRequest, OutputSpec
 from layers.image import Platform
 from layers.store import Store
 from registry.auth import Credential

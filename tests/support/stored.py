@@ -6,7 +6,7 @@ from typing import NamedTuple
 from builder.output.assemble import assemble
 from builder.output.export import Exporter, ExportResult, Reporter, open_exporter
 from builder.plan.graph import Plan
-from builder.settings import BuildRequest, OutputSpec
+from builder.request import BuildRequest, OutputSpec
 from layers.digest import Rootfs
 from layers.entry import BytesSource, Entry, Kind
 from layers.image import encode

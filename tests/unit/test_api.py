@@ -10,7 +10,7 @@ import pytest
 from builder import api
 from builder.api import BuildResult
 from builder.errors import PlanError
-from builder.settings import BuildRequest, NamedContext, OutputSpec
+from builder.request import BuildRequest, NamedContext, OutputSpec
 from layers.errors import PybuildError
 from layers.image import Platform
 from layers.load import load

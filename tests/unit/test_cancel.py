@@ -8,7 +8,7 @@ import pytest
 from builder import api
 from builder.errors import Cancelled
 from builder.events import Event, Phase
-from builder.settings import BuildRequest, OutputSpec
+from builder.request import BuildRequest, OutputSpec
 from layers.image import Platform
 from layers.store import Store
 

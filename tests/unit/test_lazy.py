@@ -13,7 +13,7 @@ import pytest
 from builder import api
 from builder.errors import Cancelled, PlanError
 from builder.events import Event, Transfer
-from builder.settings import OutputSpec
+from builder.request import OutputSpec
 from layers.errors import PybuildError
 from registry.errors import Denied
 from tests.fakes import faults

@@ -4,14 +4,12 @@ from typing import Any
 
 import pytest
 
+from builder.request import BuildRequest, NamedContext, OutputSpec
 from builder.settings import (
     BuildFiles,
-    BuildRequest,
     FlagError,
     Flags,
     Host,
-    NamedContext,
-    OutputSpec,
     UnsupportedFlag,
     absolute,
     from_flags,

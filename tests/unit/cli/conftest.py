@@ -12,7 +12,7 @@ import pytest
 import builder
 from builder.cli import main
 from builder.events import Emit
-from builder.settings import BuildRequest
+from builder.request import BuildRequest
 from layers.errors import PybuildError
 from layers.image import Descriptor
 

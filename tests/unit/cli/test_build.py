@@ -8,7 +8,7 @@ import pytest
 
 from builder import events
 from builder.events import Emit
-from builder.settings import OutputSpec
+from builder.request import OutputSpec
 from layers.digest import BlobDigest, Digest
 from layers.image import Descriptor
 from layers.media import OCI_MANIFEST

@@ -3,7 +3,8 @@
 import pytest
 
 from builder.cli.outputs import parse_output, parse_outputs
-from builder.settings import FlagError, OutputSpec, UnsupportedFlag
+from builder.request import OutputSpec
+from builder.settings import FlagError, UnsupportedFlag
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from builder.request import Annotation
 from builder.runflags import SHM_SIZE, RunFlags, Ulimit
-from builder.settings import Annotation
 from tests.unit.cli.conftest import FakeApi, Run
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from builder.cli.sources import STDIN, Inputs, Staging, read_files
-from builder.settings import BuildFiles, FlagError, IgnoreFile, UnsupportedFlag
+from builder.request import IgnoreFile
+from builder.settings import BuildFiles, FlagError, UnsupportedFlag
 from layers.errors import PybuildError, UnsafeArchive
 
 Read = Callable[..., BuildFiles]

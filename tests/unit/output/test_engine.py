@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from builder.output.target import OutputError
-from builder.settings import OutputSpec
+from builder.request import OutputSpec
 from layers.store import Store
 from tests.support import stored
 from tests.support.validate import validate

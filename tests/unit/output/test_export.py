@@ -14,7 +14,7 @@ from builder.events import Phase, Transfer
 from builder.output.export import ExportResult
 from builder.output.target import OutputError
 from builder.plan.graph import BareFiles
-from builder.settings import OutputSpec
+from builder.request import OutputSpec
 from layers.compress import Compression
 from layers.digest import LayerId
 from layers.errors import PybuildError

@@ -12,7 +12,7 @@ from builder.plan.bases import resolve
 from builder.plan.lower import lower
 from builder.plan.pulling import Images, Reports
 from builder.plan.reach import Base, Bases
-from builder.settings import NamedContext
+from builder.request import NamedContext
 from layers import media
 from layers.digest import BlobDigest, Digest
 from layers.image import ImageConfig, encode

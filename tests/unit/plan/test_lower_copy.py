@@ -15,7 +15,7 @@ from builder.plan.graph import (
     WorkdirOp,
 )
 from builder.plan.lower_copy import destination
-from builder.settings import NamedContext
+from builder.request import NamedContext
 from tests.support.planning import created_by, image, last, only, plan, refused, titles
 
 

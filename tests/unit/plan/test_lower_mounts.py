@@ -9,7 +9,7 @@ from builder.grants import Grants
 from builder.plan.graph import ImageOp, LocalOp, NodeId, Plan, RunOp
 from builder.plan.keys import recipe_key
 from builder.plan.mounts import MOUNTS, BindMount, CacheMount, RunMount, SecretMount, SshMount, TmpfsMount
-from builder.settings import NamedContext
+from builder.request import NamedContext
 from layers.digest import CacheKey, Digest
 from tests.support.planning import image, only, plan, refused, titles
 

@@ -4,7 +4,7 @@ import pytest
 
 from builder.errors import Unsupported
 from builder.plan.graph import CopyOp, ImageOp, LocalOp, RunOp
-from builder.settings import NamedContext, OutputSpec
+from builder.request import NamedContext, OutputSpec
 from layers.image import Platform
 from tests.support.planning import ARM64, ENV_PATH, created_by, image, last, plan, refused, titles
 
