@@ -109,6 +109,7 @@ PURE = (
     "builder.dockerfile.flags",
     "builder.dockerfile.globs",
     "builder.dockerfile.ignore",
+    "builder.dockerfile.ignore_expressions",
     "builder.dockerfile.ignore_patterns",
     "builder.dockerfile.instructions",
     "builder.dockerfile.jsonform",

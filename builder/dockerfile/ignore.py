@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterable, Iterator
 
 from builder.dockerfile.blanks import SPACE
-from builder.dockerfile.ignore_patterns import Pattern, PatternError, Unmatchable, clean, compile_pattern
+from builder.dockerfile.ignore_expressions import PatternError
+from builder.dockerfile.ignore_patterns import Pattern, Unmatchable, clean, compile_pattern
 from builder.errors import ParseError, Span
 from layers.tuples import NamedTuple
 
@@ -164,7 +165,7 @@ def _located(error: PatternError, path: str, line: int) -> ParseError:
 
 def parse_patterns(patterns: Iterable[str]) -> Matcher:
     """The words of ``--exclude``, or paths that are to be matched. Unlike in a file, a leading slash stays, and so
-    matches nothing. Raises PatternError, for what can only be matched with no path as well."""
+    matches nothing. Raises PatternError, at once for a pattern that no path can be matched with, too."""
     rules = []
     for word in patterns:
         text = word.strip(SPACE)
@@ -185,6 +186,8 @@ def parse_patterns(patterns: Iterable[str]) -> Matcher:
 def _rule(line: str, path: str, number: int) -> Rule:
     takes_back = line.startswith("!")
     pattern = clean(line[1:].strip(SPACE) if takes_back else line).strip(SPACE)
+    if not takes_back and pattern.startswith("!"):  # of /!path and ./!path, as in BuildKit
+        takes_back, pattern = True, pattern[1:]
     if takes_back and pattern in ("", "/"):
         raise PatternError("a ! needs a pattern after it", "write !path, to keep what an earlier line ignores")
     return Rule(line, compile_pattern(pattern), takes_back, path, number)

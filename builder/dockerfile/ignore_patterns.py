@@ -3,36 +3,15 @@ r"""One pattern of an ignore file. Pure.
 ``*`` and ``?`` match anything but a slash, ``[a-z]`` and ``[^a-z]`` one character of a set, a backslash makes the next
 character literal; ``**`` matches any number of directories. Malformed sets are errors, as in Go's ``filepath.Match``.
 What that understands but Go's regular expressions do not, such as ``[z-a]``, is one when a path is first matched: as in
-moby's patternmatcher, which makes the expression then.
+moby's patternmatcher, which makes the expression then (``ignore_expressions``).
 """
 
 import posixpath
 import re
 
-_STAR = "[^/]*"
-_ANY = "[^/]"
+from builder.dockerfile.ignore_expressions import PatternError, expression
+
 _SPECIAL = frozenset("*?[]\\")
-_ESCAPES = {
-    "b": r"(?a:\b)",
-    "B": r"(?a:\B)",
-    "d": "[0-9]",
-    "D": "[^0-9]",
-    "s": "[\t\n\f\r ]",
-    "S": "[^\t\n\f\r ]",
-    "w": "[0-9A-Za-z_]",
-    "W": "[^0-9A-Za-z_]",
-    **dict(zip("afnrtv", "\a\f\n\r\t\v", strict=True)),
-}
-"""What becomes of a backslash and a letter: moby's patternmatcher leaves it to Go's regular expressions."""
-
-
-class PatternError(ValueError):
-    """A pattern that is malformed."""
-
-    def __init__(self, message: str, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
 
 
 class Pattern:
@@ -114,7 +93,7 @@ def compile_pattern(pattern: str) -> Pattern:
     if not _SPECIAL.isdisjoint(literal):
         _check(pattern)
         try:
-            return Pattern(pattern, expression=_expression(pattern))
+            return Pattern(pattern, expression=expression(pattern))
         except PatternError as error:
             return Unmatchable(pattern, error)
     if not pattern.startswith("**"):
@@ -123,121 +102,63 @@ def compile_pattern(pattern: str) -> Pattern:
 
 
 def _check(pattern: str) -> None:
-    """Raises PatternError for what Go's ``filepath.Match`` refuses."""
-    at = 0
-    while at < len(pattern):
-        if pattern[at] == "[":
-            at = _end_of_set(pattern, at + 1)
-        elif pattern[at] == "\\":
-            at += 2
-            if at > len(pattern):
-                raise PatternError(
-                    f"the pattern {pattern} ends in a backslash", "a backslash makes a character literal"
-                )
-        else:
-            at += 1
+    """Raises PatternError for what Go's ``filepath.Match`` refuses when it is asked about ".", as moby does.
 
-
-def _end_of_set(pattern: str, at: int) -> int:
-    """Where the set whose bracket opens before ``at`` is over."""
-    start = at = at + pattern.startswith("^", at)
-    while at == start or not pattern.startswith("]", at):
-        at = _end_of_member(pattern, at)
-        if pattern.startswith("-", at):
-            at = _end_of_member(pattern, at + 1)
-    return at + 1
-
-
-def _end_of_member(pattern: str, at: int) -> int:
-    if pattern.startswith("\\", at):
-        at += 1
-    elif pattern.startswith(("-", "]"), at):
-        raise PatternError(f"the set in the pattern {pattern} is malformed", f"write \\{pattern[at]} for the character")
-    if at >= len(pattern):
-        raise PatternError(f"the set in the pattern {pattern} is not closed", "write \\[ for the character itself")
-    return at + 1
-
-
-def _expression(pattern: str) -> str:
-    """The regular expression of a checked pattern, for a match of the whole path. Raises PatternError."""
-    out: list[str] = []
-    at = 0
-    while at < len(pattern):
-        char = pattern[at]
-        at += 1
-        if char == "*":
-            part, at = _stars(pattern, at)
-            # Two in a row match what one matches, and take far longer to say no.
-            if not (out and out[-1] == part):
-                out.append(part)
-        elif char == "?":
-            out.append(_ANY)
-        elif char == "[":
-            part, at = _set(pattern, at)
-            out.append(part)
-        elif char == "\\":
-            out.append(_escaped(pattern, pattern[at]))
-            at += 1
-        else:
-            out.append(re.escape(char))
-    return "".join(_committed(out))
-
-
-def _escaped(pattern: str, char: str) -> str:
-    if not (char.isascii() and char.isalnum()):
-        return re.escape(char)
-    if char not in _ESCAPES:
-        raise PatternError(
-            f"the pattern {pattern} has \\{char}, which means nothing", f"write {char} without the backslash"
-        )
-    return _ESCAPES[char]
-
-
-def _committed(parts: list[str]) -> list[str]:
-    """The parts with every stretch from a star to the next one made atomic.
-
-    What stands between two stars may as well match at the first place it can; trying the others makes a pattern of
-    many stars take hours on a long name. Only inside one component: a set may match a slash.
+    It looks no further than to the first star behind something that is no ".", and from there to the next star.
     """
-    out: list[str] = []
-    start: int | None = None
-    for part in parts:
-        if part == _STAR:
-            if start is not None:
-                out[start:] = [f"(?>{_STAR}?{''.join(out[start + 1 :])})"]
-            start = len(out)
-        elif part[0] in "([." or part == "/":
-            start = None if part != _ANY else start
-        out.append(part)
-    return out
+    chunk, rest = _chunk(pattern)
+    if _check_chunk(pattern, chunk):
+        _check_chunk(pattern, _chunk(rest)[0])
 
 
-def _stars(pattern: str, at: int) -> tuple[str, int]:
-    """What the star before ``at`` matches, together with a second one and the slash after that."""
-    if not pattern.startswith("*", at):
-        return _STAR, at
-    at += 1
-    if pattern.startswith("/", at):
+def _chunk(pattern: str) -> tuple[str, str]:
+    """What there is between the stars at the start and the next one that is in no set, and the rest."""
+    pattern = pattern.lstrip("*")
+    at = 0
+    in_set = False
+    while at < len(pattern) and (in_set or pattern[at] != "*"):
+        if pattern[at] in "[]":
+            in_set = pattern[at] == "["
+        at += 2 if pattern[at] == "\\" else 1
+    return pattern[:at], pattern[at:]
+
+
+def _check_chunk(pattern: str, chunk: str) -> bool:
+    """Whether it matches ".". Raises PatternError."""
+    at = 0
+    count = 0
+    matches = True
+    while at < len(chunk):
+        count += 1
+        if chunk[at] == "[":
+            at, holds = _end_of_set(pattern, chunk, at + 1)
+            matches = matches and holds
+            continue
+        at += chunk[at] == "\\"
+        if at == len(chunk):
+            raise PatternError(f"the pattern {pattern} ends in a backslash", "a backslash makes a character literal")
+        matches = matches and (chunk[at] == "." or (chunk[at] == "?" and chunk[at - 1 : at] != "\\"))
         at += 1
-    return (".*" if at == len(pattern) else "(?:.*/)?"), at
+    return matches and count == 1
 
 
-def _set(pattern: str, at: int) -> tuple[str, int]:
-    """The set whose bracket opens before ``at``. It may match a slash."""
-    negated = pattern.startswith("^", at)
-    at += negated
-    ranges: list[str] = []
-    while not (ranges and pattern.startswith("]", at)):
-        low, at = _set_member(pattern, at)
-        high = low
-        if pattern.startswith("-", at):
-            high, at = _set_member(pattern, at + 1)
-        if high < low:
-            raise PatternError(f"the range {low}-{high} in the pattern {pattern} is empty", f"write {high}-{low}")
-        ranges.append(f"{re.escape(low)}-{re.escape(high)}")
-    return f"[{'^' if negated else ''}{''.join(ranges)}]", at + 1
+def _end_of_set(pattern: str, chunk: str, at: int) -> tuple[int, bool]:
+    """Where the set whose bracket opens before ``at`` is over, and whether "." is in it."""
+    negated = chunk.startswith("^", at)
+    start = at = at + negated
+    holds = False
+    while at == start or not chunk.startswith("]", at):
+        low, at = _member(pattern, chunk, at)
+        high, at = _member(pattern, chunk, at + 1) if chunk.startswith("-", at) else (low, at)
+        holds = holds or low <= "." <= high
+    return at + 1, holds != negated
 
 
-def _set_member(pattern: str, at: int) -> tuple[str, int]:
-    at += pattern.startswith("\\", at)
-    return pattern[at], at + 1
+def _member(pattern: str, chunk: str, at: int) -> tuple[str, int]:
+    if chunk.startswith("\\", at):
+        at += 1
+    elif chunk.startswith(("-", "]"), at):
+        raise PatternError(f"the set in the pattern {pattern} is malformed", f"write \\{chunk[at]} for the character")
+    if at >= len(chunk):
+        raise PatternError(f"the set in the pattern {pattern} is not closed", "write \\[ for the character itself")
+    return chunk[at], at + 1

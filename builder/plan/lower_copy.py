@@ -3,7 +3,7 @@
 import posixpath
 import re
 
-from builder.dockerfile.ignore_patterns import PatternError
+from builder.dockerfile.ignore_expressions import PatternError
 from builder.dockerfile.instructions import Add, Copy, Heredoc
 from builder.errors import PlanError
 from builder.plan import titles

@@ -10,7 +10,7 @@ import posixpath
 from collections.abc import Iterator, Sequence
 
 from builder.dockerfile.ignore import Matcher, parse_patterns
-from builder.dockerfile.ignore_patterns import PatternError
+from builder.dockerfile.ignore_expressions import PatternError
 from builder.errors import PlanError, Span
 from builder.plan.content import HASHED, Described, describe, entry_row, hashed
 from builder.plan.context import Context

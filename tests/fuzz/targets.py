@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from builder.dockerfile.ignore import Matcher, parse_ignore, parse_patterns
-from builder.dockerfile.ignore_patterns import PatternError
+from builder.dockerfile.ignore_expressions import PatternError
 from builder.dockerfile.instructions import Dockerfile
 from builder.dockerfile.parse import parse
 from builder.dockerfile.words import WordError, expand, expand_heredoc, expand_to_words, names_used

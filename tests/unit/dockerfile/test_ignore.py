@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builder.dockerfile.ignore import Matcher, parse_ignore, parse_patterns
-from builder.dockerfile.ignore_patterns import PatternError
+from builder.dockerfile.ignore_expressions import PatternError
 from builder.errors import ParseError
 
 NAME = ".dockerignore"
@@ -46,7 +46,6 @@ def matcher(text: str | bytes) -> Matcher:
         ("[a-c]", ["a", "b", "c"], ["d", "ab", "-"]),
         ("[^a]", ["b", "b/c"], ["a", "a/b"]),
         ("[!a]", ["!", "a"], ["b"]),
-        ("[*]", ["*"], ["a"]),
         ("[\\]]", ["]"], ["a"]),
         ("[[]x", ["[x"], ["x"]),
         ("a]", ["a]"], ["a"]),
@@ -59,7 +58,31 @@ def matcher(text: str | bytes) -> Matcher:
         ("*\\blog", ["a.log"], ["alog"]),
         # characters that mean something to regular expressions only
         ("a.b*", ["a.b", "a.bc"], ["axb"]),
-        ("a+(b)|{c}$^*", ["a+(b)|{c}$^", "a+(b)|{c}$^x"], ["aab", "a+(b)"]),
+        ("a+(b)|{c}$*", ["a+(b)|{c}$", "a+(b)|{c}$x"], ["aab", "a+(b)"]),
+        # what BuildKit's are not told
+        ("a^*", [], ["a^", "a^b"]),
+        ("^a*", ["a", "ab"], ["^a"]),
+        ("a^", ["a^"], ["a"]),
+        ("[*]", ["]", "[]", "^]"], ["*", "a", "[*]"]),
+        ("[a*]b", ["]b", "a]b", "a[a]b"], ["ab", "*b", "x]b"]),
+        ("[a?]", ["a]", "[]"], ["a", "?", "x]"]),
+        ("[^*]", [], ["a", "*", "[]"]),
+        ("x[**]", ["x(", "x.", "x*", "x?"], ["x]", "x**", "xa"]),
+        # classes in sets
+        ("[\\d]", ["1"], ["d", "\\"]),
+        ("[^\\d]", ["d"], ["1"]),
+        ("[\\D]", ["d", "é"], ["1"]),
+        ("[\\d-z]", ["5", "-", "z"], ["d", "y"]),
+        ("[\\Wa]", ["-", "a"], ["b", "_", "9"]),
+        ("[\\a-z]", ["\a", "d", "\\"], ["~"]),
+        ("[[:alpha:]]", ["a", "H"], ["1", "a]", ":"]),
+        ("[[:^alpha:]x]", ["1", "x", "é"], ["a"]),
+        ("[[:^cntrl:]]", ["a", "é"], ["\t", "\x7f"]),
+        # what filepath.Match does not look at, behind a star
+        ("b*[a-]", ["ba", "b-"], ["b"]),
+        ("b*[]a]", ["ba", "b]"], ["b"]),
+        ("b*\\", ["b$", "bx$y"], ["b", "b\\"]),
+        ("[[:alpha]", ["a", ":", "["], ["b"]),
         # two stars
         ("**", ["a", "a/b"], []),
         ("**/", ["a", "a/b"], []),
@@ -97,6 +120,7 @@ def test_one_pattern(pattern: str, ignored: list[str], kept: list[str]) -> None:
         (["**", "!**/keep.txt", "private"], ["a/x", "private/x"], ["a/keep.txt", "keep.txt"]),
         (["a", "! b", "!  a"], [], ["a"]),
         (["*", "!!a"], ["a"], ["!a"]),
+        (["*", "/!a", "./!b"], ["c", "!a"], ["a", "b"]),
         (["d", "!d/x", "d*"], ["d", "d/a"], ["d/x"]),
         (["**", "!**/keep.txt", "private"], ["private"], ["a/keep.txt", "private/keep.txt"]),
     ],
@@ -127,6 +151,7 @@ def test_an_empty_file_ignores_nothing() -> None:
         ("a\n!\n", 2, "a ! needs a pattern"),
         ("! \t", 1, "a ! needs a pattern"),
         ("!/", 1, "a ! needs a pattern"),
+        ("/!", 1, "a ! needs a pattern"),
         ("\n\n[a", 3, "is not closed"),
         ("[", 1, "is not closed"),
         ("[]a]", 1, "is malformed"),
@@ -134,6 +159,11 @@ def test_an_empty_file_ignores_nothing() -> None:
         ("[-a]", 1, "is malformed"),
         ("[a-]", 1, "is malformed"),
         ("[a\\", 1, "is not closed"),
+        ("*[a", 1, "is not closed"),
+        ("?*[a", 1, "is not closed"),
+        ("[--0]*[a", 1, "is malformed"),
+        ("[+-0]*[a", 1, "is not closed"),
+        ("\\.*a\\", 1, "ends in a backslash"),
         ("a\\", 1, "ends in a backslash"),
         ("x" * 70_000, 1, "the limit is 65535"),
     ],
@@ -195,6 +225,7 @@ def test_many_stars_end() -> None:
     """A backtracking matcher would not come back from this one."""
     assert not matcher("*a*a*a*a*a*a*a*a*b").ignored("a" * 250)
     assert matcher("**/*a*b?c*d").ignored("x/1a2b3c4d")
+    assert not matcher("[\\]*]" * 30 + "x").ignored("]" * 250)
 
 
 PIECES = ["a", "b", "ab", "*", "**", "?", "/", "!", "[ab]", "[^a]", ".", "..", "\\*", " "]
@@ -233,6 +264,12 @@ def test_never_crashes(text: bytes, path: str) -> None:
     [
         (["[z-a]"], ["a", "a/b"], [""]),
         (["\\q"], ["q"], [""]),
+        (["[q\\b]"], ["b"], [""]),
+        (["[q[:x:]]"], ["b"], [""]),
+        (["[q[:alpha:]"], ["b"], [""]),
+        (["q*[a"], ["b"], [""]),
+        (["q*[\\"], ["b"], [""]),
+        (["\\éq*"], ["b"], [""]),
         (["x/[z-a]"], ["f"], [""]),
         (["![z-a]"], [], ["a", "a/b"]),
         (["*", "![z-a]"], ["a", "a/b"], [""]),
@@ -245,7 +282,7 @@ def test_never_crashes(text: bytes, path: str) -> None:
 def test_a_pattern_that_nothing_can_be_matched_with(lines: list[str], fails: list[str], passes: list[str]) -> None:
     """It is a mistake where BuildKit tries it: on paths whose verdict it would change, in no empty context."""
     for path in fails:
-        with pytest.raises(ParseError, match=r"is empty|means nothing") as caught:
+        with pytest.raises(ParseError, match=r"is empty|means nothing|unknown class|is not closed") as caught:
             matcher("\n".join(lines)).ignored(path)
         bad = next(number for number, line in enumerate(lines, 1) if "z-a" in line or "q" in line)
         assert caught.value.span is not None

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builder.dockerfile.ignore import parse_patterns
-from builder.dockerfile.ignore_patterns import PatternError
+from builder.dockerfile.ignore_expressions import PatternError
 from builder.errors import PlanError, Span
 from builder.plan.filtered import Filtered, Only
 from builder.plan.graph import CopyOp, InlineFile
