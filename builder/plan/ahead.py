@@ -12,7 +12,7 @@ FEW = 1500
 OWN = 16
 """Directories that the walk comes to next, and reads itself."""
 
-SHARE = 8
+SHARE = 12
 """Directories given away at once, with all that is below them."""
 
 WAITING = 2

@@ -14,6 +14,9 @@ from layers.beside import Beside
 MANY = 2048
 """Fewer are hashed before the process has started."""
 
+SOME = 64
+"""Fewer are not worth a message."""
+
 NAMES = 2000
 """What a share of a walk comes to, about."""
 
@@ -83,7 +86,7 @@ class ContextHelper:
         """Hashes files, if it is worth it there."""
         away = [at for at, file in enumerate(wanted) if file.key[2] <= LARGEST]
         job = _Job()
-        if len(away) < MANY:
+        if len(away) < (SOME if self._started else MANY):
             return Pending(self, wanted, (), job)
         files = [
             (b"%b/%b" % (directory, name) if directory else name, *(key[2], key[0], key[1], key[3], key[4]))

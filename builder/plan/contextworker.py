@@ -76,22 +76,31 @@ def listings(files: "HostFiles", directories: Sequence[bytes], number: int, *, t
 
 
 def _look_into(files: "HostFiles", path: bytes, listing: "Listing") -> None:
-    from builder.plan.rows import rows_of
+    """Extras, digests and rows, in one pass over the names."""
+    from builder.plan.content import digest_rows
+    from builder.plan.listing import PLAIN
+    from builder.plan.rows import row
 
-    files.complete(path, listing)
     prefix = files.path(path) + b"/"
-    records = list(enumerate(listing.stats()))
-    known = True
-    for position, record in records:
+    extras = {}
+    digests = []
+    rows: list[bytes] | None = []
+    for position, record in enumerate(listing.stats()):
         name, mode, inode, device, _, _, _, size, mtime_ns, ctime_ns, _ = record
-        if stat.S_ISREG(mode):
-            digest = hash_one(prefix + name, (size, device, inode, mtime_ns, ctime_ns)) if size <= LARGEST else UNKNOWN
-            if digest == UNKNOWN:
-                known = False
-            else:
-                listing.learn(position, digest)
-    if known:
-        listing.rows = rows_of(files.root, path, listing, records)
+        extra = files.look_closer(prefix + name, record)
+        if extra is not PLAIN:
+            extras[position] = extra
+        digest = UNKNOWN
+        if mode & 0o170000 == stat.S_IFREG and size <= LARGEST:
+            digest = hash_one(prefix + name, (size, device, inode, mtime_ns, ctime_ns))
+        digests.append(digest)
+        if digest == UNKNOWN and mode & 0o170000 == stat.S_IFREG:
+            rows = None
+        if rows is not None:
+            rows.append(row(files.root, path, record, extra, digest))
+    listing.extras = extras
+    listing.digests = bytearray(b"".join(digests))
+    listing.rows = digest_rows(rows) if rows is not None else None
 
 
 def main() -> None:

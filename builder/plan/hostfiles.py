@@ -148,7 +148,7 @@ class HostFiles:
 
     def complete(self, path: bytes, listing: Listing) -> None:
         """What stats do not say. Of a listing that the store has found unchanged that is read late, if at all: then
-        it must still be what it was."""
+        it must still be what it was. Raises SourceChanged, PybuildError."""
         if listing.extras is not None:
             return
         with self._lock:
@@ -160,12 +160,13 @@ class HostFiles:
                 host = prefix + record[0]
                 extra = listing.early.get(position)
                 if extra is None:
-                    extra = self._extra(host, record, late=listing.found is not None)
+                    extra = self.look_closer(host, record, late=listing.found is not None)
                 if extra is not PLAIN:
                     extras[position] = extra
             listing.extras = extras
 
-    def _extra(self, host: bytes, record: Stat, *, late: bool) -> Extra:
+    def look_closer(self, host: bytes, record: Stat, *, late: bool = False) -> Extra:
+        """What the stat of ``record`` does not say. ``late``: it must still be that. Raises as ``complete``."""
         try:
             extra = read_extra(host, record, owners=self.owners)
             if late and make_stat(record[0], os.lstat(host)) != record:

@@ -27,18 +27,20 @@ def make_entry(root: bytes, directory: bytes, record: Stat, extra: Extra, digest
     return Entry(path, kind, mode & 0o7777, uid, gid, mtime_ns, 0, link, device, xattrs)
 
 
+def row(root: bytes, path: bytes, record: Stat, extra: Extra, digest: bytes | None) -> bytes:
+    """Of one name of directory ``path``; a regular file has a ``digest``."""
+    kind = record[1] & 0o170000
+    if kind == stat.S_IFREG:
+        assert digest is not None
+        return file_row(record[0], record[1] & 0o7777, extra[2:], extra[1], digest)
+    if kind == stat.S_IFSOCK:
+        return file_row(record[0], record[1] & 0o7777, extra[2:], extra[1], _EMPTY)
+    return other_row(record[0], make_entry(root, path, record, extra, None))
+
+
 def rows_of(root: bytes, path: bytes, listing: Listing, records: Iterable[tuple[int, Stat]]) -> bytes:
     """``content.digest_rows`` of ``records`` (with their positions), whose digests are known."""
     extras = listing.extras or {}
-    rows = []
-    for position, record in records:
-        extra = extras.get(position, PLAIN)
-        if stat.S_ISREG(record[1]):
-            digest = listing.digest(position)
-            assert digest is not None
-            rows.append(file_row(record[0], record[1] & 0o7777, extra[2:], extra[1], digest))
-        elif stat.S_ISSOCK(record[1]):
-            rows.append(file_row(record[0], record[1] & 0o7777, extra[2:], extra[1], _EMPTY))
-        else:
-            rows.append(other_row(record[0], make_entry(root, path, record, extra, None)))
-    return digest_rows(rows)
+    return digest_rows(
+        [row(root, path, record, extras.get(position, PLAIN), listing.digest(position)) for position, record in records]
+    )

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from layers import threads
 from layers.compress import NONE, Compression, default, detect, open_reader, open_writer, writer_id
 from layers.errors import IntegrityError, PybuildError
+from tests.bench.texts import prose
 
 MIB = 1 << 20
 _random = random.Random(20)
@@ -252,3 +253,28 @@ def test_small_round_trips(parts: list[bytes], compression: Compression) -> None
     stream = compressed(data, compression, lambda: 100)
     if compression != NONE:
         assert plain(stream, step=7, size=11) == data
+
+
+WORTH = prose(random.Random(3), MIB // 4) * 4
+"""A MiB of which level 6 makes a tenth less than level 5."""
+
+
+def deflated(data: bytes, level: int) -> int:
+    return len(compressed(data, Compression("gzip", level)))
+
+
+def test_pieces_that_hardly_gain_are_made_faster_in_groups() -> None:
+    """The sample of the first of four speaks for all four; a fifth asks again."""
+    worth, not_worth = WORTH, random.Random(4).randbytes(MIB // 2).hex().encode()
+    assert deflated(not_worth, 5) <= deflated(not_worth, 6) * 1.05
+    assert deflated(not_worth * 4, 6) == deflated(not_worth * 4, 5)
+    assert deflated(worth * 4, 6) < deflated(worth * 4, 5)
+    mixed = not_worth + worth * 3
+    assert deflated(mixed, 6) == deflated(mixed, 5)
+    more = deflated(mixed + worth, 6) - deflated(mixed, 6)
+    assert more < deflated(mixed + worth, 5) - deflated(mixed, 5)
+
+
+def test_what_does_not_shrink_says_nothing_of_the_rest_of_its_group() -> None:
+    noise = MIXED[:MIB]
+    assert deflated(noise + WORTH, 6) < deflated(noise + WORTH, 5)
