@@ -126,6 +126,23 @@ class _Child(NamedTuple):
     number: tuple[int, int] | None
 
 
+class _Level(NamedTuple):
+    """A directory that is being poured: ``start`` cuts its path off those of ``entries``, ``prefix`` goes before."""
+
+    entries: Iterator[Entry]
+    start: int
+    prefix: bytes
+    numbers: Mapping[bytes, tuple[int, int]]
+
+
+def _level(path: bytes, part: Pour) -> _Level:
+    check_depth(path)
+    source, directory = part
+    entries = source.tree.children(directory)
+    start = len(directory) + 1 if directory else 0
+    return _Level(iter(entries), start, path + b"/" if path else b"", source.file_ids(directory, entries))
+
+
 class Merge:
     """Entries of a destination directory that parts are copied into, in the order of the parts."""
 
@@ -150,20 +167,21 @@ class Merge:
 
     def _pour(self, path: bytes, part: Pour) -> Iterator[Entry]:
         """As ``fill`` for one source alone: most copies are this, of very many files."""
-        check_depth(path)
-        source, directory = part
-        entries = source.tree.children(directory)
-        numbers = source.file_ids(directory, entries)
-        start = len(directory) + 1 if directory else 0
-        prefix = path + b"/" if path else b""
+        source = part.source
         apply = self._metadata.apply
-        for entry in entries:
-            placed = apply(entry, prefix + entry.path[start:])
-            if numbers and entry.path in numbers:
-                placed = source.linked(placed, numbers[entry.path])
-            yield placed
-            if entry.kind is Kind.DIRECTORY:
-                yield from self._pour(placed.path, Pour(source, entry.path))
+        open_levels = [_level(path, part)]
+        while open_levels:
+            entries, start, prefix, numbers = open_levels[-1]
+            for entry in entries:
+                placed = apply(entry, prefix + entry.path[start:])
+                if numbers and entry.path in numbers:
+                    placed = source.linked(placed, numbers[entry.path])
+                yield placed
+                if entry.kind is Kind.DIRECTORY:
+                    open_levels.append(_level(placed.path, Pour(source, entry.path)))
+                    break
+            else:
+                open_levels.pop()
 
     def _below(self, path: bytes, prefix: bytes, names: Mapping[bytes, object]) -> dict[bytes, Entry]:
         if len(names) > _FEW:

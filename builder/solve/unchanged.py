@@ -39,7 +39,7 @@ class _Filter:
             while self._held and not path.startswith(self._held[-1].path + b"/") and path != self._held[-1].path:
                 self._held.pop()
             if self._fresh is not None and path.startswith(self._fresh):
-                yield self._named(entry)
+                yield entry if entry.kind is not Kind.HARDLINK else self._named(entry)
                 continue
             self._fresh = path + b"/" if entry.kind is Kind.OPAQUE else None
             if entry.kind is Kind.DIRECTORY and self._is_held(entry):
