@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 LENGTH = struct.Struct("<Q")
 
+_PIPE = 1 << 20
+"""Bytes of a message that find room while the process is at work on another one."""
+
 _PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from {} import main; main()"
 """For the interpreter alone, without what is installed for it: so it starts in half the time."""
 
@@ -103,6 +106,7 @@ class Beside:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,
+            pipesize=_PIPE,
             pass_fds=self._descriptors,
             process_group=0,  # an interrupt at the terminal is for the build alone
         )

@@ -9,13 +9,13 @@ from builder.plan.listing import Listing
 FEW = 1500
 """Names after which a context is worth a process."""
 
-OWN = 16
+OWN = 12
 """Directories that the walk comes to next, and reads itself."""
 
-SHARE = 12
+SHARE = 8
 """Directories given away at once, with all that is below them."""
 
-WAITING = 2
+WAITING = 3
 """Shares given away at a time: the next one is there when the process has done one."""
 
 _SIGHT = 256

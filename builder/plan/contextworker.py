@@ -78,14 +78,15 @@ def listings(files: "HostFiles", directories: Sequence[bytes], number: int, *, t
 def _look_into(files: "HostFiles", path: bytes, listing: "Listing") -> None:
     """Extras, digests and rows, in one pass over the names."""
     from builder.plan.content import digest_rows
-    from builder.plan.listing import PLAIN
+    from builder.plan.listing import PLAIN, newest
     from builder.plan.rows import row
 
     prefix = files.path(path) + b"/"
     extras = {}
     digests = []
     rows: list[bytes] | None = []
-    for position, record in enumerate(listing.stats()):
+    stats = listing.stats()
+    for position, record in enumerate(stats):
         name, mode, inode, device, _, _, _, size, mtime_ns, ctime_ns, _ = record
         extra = files.look_closer(prefix + name, record)
         if extra is not PLAIN:
@@ -98,6 +99,7 @@ def _look_into(files: "HostFiles", path: bytes, listing: "Listing") -> None:
             rows = None
         if rows is not None:
             rows.append(row(files.root, path, record, extra, digest))
+    listing.newest = newest(stats)
     listing.extras = extras
     listing.digests = bytearray(b"".join(digests))
     listing.rows = digest_rows(rows) if rows is not None else None

@@ -5,7 +5,7 @@ import hashlib
 import marshal
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
 
 from layers.directories import Known
@@ -38,24 +38,44 @@ Extra = tuple[bytes | None, Xattrs, int, int]
 PLAIN: Extra = (None, (), 0, 0)
 
 Carried = tuple[
-    tuple[int, int] | None, bytes, int, tuple[bytes, ...], dict[int, Extra] | None, bytes | None, bytes | None
+    tuple[int, int] | None,
+    bytes,
+    int,
+    tuple[bytes, ...],
+    dict[int, Extra] | None,
+    bytes | None,
+    bytes | None,
+    int | None,
 ]
-"""A listing's identity, packed stats, size, folders, extras, digests and rows, as ``marshal`` can write them."""
+"""A listing's identity, packed stats, size, folders, extras, digests, rows, newest time, as ``marshal`` writes them."""
 
 
 class Listing:
     """One directory: the stats of its names, packed, and what has been learnt of them since.
 
     ``folders``: names of the directories in it; ``extras``: of those that have any, by position, None before they were
-    read; ``rows``: the digest of the rows of all of it (builder.plan.content), None before there is one. ``identity``:
+    read; ``rows``: the digest of the rows of all of it (builder.plan.content), None before there is one; ``newest``:
+    the latest mtime or ctime (ns) of any, None when it was not looked for. ``identity``:
     device and inode of the directory; None of what is no whole directory. The store is ``asked`` once what it remembers
     of that; ``found``: what it knows of a directory of this very signature, so that nothing else need be read.
     """
 
-    __slots__ = ("asked", "digests", "early", "extras", "folders", "found", "identity", "packed", "rows", "size")
+    __slots__ = (
+        "asked",
+        "digests",
+        "early",
+        "extras",
+        "folders",
+        "found",
+        "identity",
+        "newest",
+        "packed",
+        "rows",
+        "size",
+    )
 
     def __init__(self, carried: "Carried") -> None:
-        self.identity, self.packed, self.size, self.folders, self.extras, digests, self.rows = carried
+        self.identity, self.packed, self.size, self.folders, self.extras, digests, self.rows, self.newest = carried
         self.digests = bytearray(digests) if digests is not None else None
         self.early: dict[int, Extra] = {}
         """Of names that were looked at before the directory was."""
@@ -65,12 +85,12 @@ class Listing:
     @classmethod
     def of(cls, stats: Sequence[Stat], identity: tuple[int, int] | None = None) -> "Listing":
         folders = tuple([record[0] for record in stats if record[1] & 0o170000 == stat.S_IFDIR])
-        return cls((identity, marshal.dumps(list(stats), 2), len(stats), folders, None, None, None))
+        return cls((identity, marshal.dumps(list(stats), 2), len(stats), folders, None, None, None, None))
 
     def carried(self) -> "Carried":
         """What another process needs to have the same listing; nothing that the store knows of it."""
         digests = bytes(self.digests) if self.digests is not None else None
-        return (self.identity, self.packed, self.size, self.folders, self.extras, digests, self.rows)
+        return (self.identity, self.packed, self.size, self.folders, self.extras, digests, self.rows, self.newest)
 
     def signature(self) -> bytes:
         """Differs when any name, mode, owner, size, time or inode does. ctime: also when link text or xattrs do."""
@@ -132,6 +152,11 @@ def scan(host: bytes) -> tuple[list[Stat], tuple[int, int]]:
         if record is not None:
             records.append(record)
     return records, (identity.st_dev, identity.st_ino)
+
+
+def newest(stats: Iterable[Stat]) -> int:
+    """The latest mtime or ctime, in ns; 0 of nothing."""
+    return max([max(record[8], record[9]) for record in stats], default=0)
 
 
 def key_of(record: Stat) -> StatKey:
