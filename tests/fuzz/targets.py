@@ -75,8 +75,9 @@ def ignore(data: bytes) -> None:
 def _answers_agree(matcher: Matcher, paths: list[bytes]) -> None:
     for path in paths:
         ignored = matcher.ignored(path)
-        line = matcher.decided_by(path)
-        assert ignored == (line is not None and not line.startswith("!"))
+        rule = matcher.rule(path)
+        assert ignored == (rule is not None and not rule.takes_back)
+        assert matcher.decided_by(path) == (rule.source if rule is not None else None)
         parents = [path[:at] for at in range(1, len(path)) if path[at : at + 1] == b"/"]
         assert ignored or all(matcher.may_descend(parent) for parent in parents)
 
