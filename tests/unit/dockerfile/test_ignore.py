@@ -242,8 +242,9 @@ def test_answers_agree(patterns: list[str], paths: list[str]) -> None:
         return
     for path in paths:
         ignored = rules.ignored(path)
-        line = rules.decided_by(path)
-        assert ignored == (line is not None and not line.startswith("!"))
+        rule = rules.rule(path)
+        assert ignored == (rule is not None and not rule.takes_back)
+        assert rules.decided_by(path) == (rule.source if rule is not None else None)
         assert ignored == matcher("\n".join(patterns)).ignored(path.encode())
         parents = [path[:at] for at, char in enumerate(path) if char == "/"]
         assert ignored or all(rules.may_descend(parent) for parent in parents)
