@@ -132,20 +132,23 @@ class Batches:
     def _start(self) -> bool:
         try:
             descriptor = os.memfd_create("pybuild-batches")
-        except OSError:
+            try:
+                self._share(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError:  # no memory of that kind, or a limit to it
             self._small = 0  # asked again after as many files, which costs nothing
             return False
-        try:
-            length = (AHEAD + 1) * SLOT
-            os.ftruncate(descriptor, length)
-            self._memory = mmap.mmap(descriptor, length)
-            view = memoryview(self._memory)
-            self._free = [_Batch(view[at : at + SLOT], at) for at in range(0, length, SLOT)]
-            self._beside = Beside("layers.readworker", (descriptor,))
-            self._beside.send(marshal.dumps((descriptor, length), 2))
-        finally:
-            os.close(descriptor)
         return True
+
+    def _share(self, descriptor: int) -> None:
+        length = (AHEAD + 1) * SLOT
+        os.ftruncate(descriptor, length)
+        self._memory = mmap.mmap(descriptor, length)
+        view = memoryview(self._memory)
+        self._free = [_Batch(view[at : at + SLOT], at) for at in range(0, length, SLOT)]
+        self._beside = Beside("layers.readworker", (descriptor,))
+        self._beside.send(marshal.dumps((descriptor, length), 2))
 
     def _next(self) -> _Batch:
         self._send()

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from builder.plan.contexthelper import ContextHelper, Listed
 from builder.plan.hostfiles import HostFiles
 from builder.plan.listing import Listing
+from layers.errors import PybuildError
 
 FEW = 1500
 """Names after which a context is worth a process."""
@@ -56,7 +57,10 @@ class Ahead:
             if not self._next:
                 return False
         path = self._next.pop()
-        listing = self._files.listing(path)
+        try:
+            listing = self._files.listing(path)
+        except (PybuildError, OSError):
+            return False  # told when the walk comes there, if nothing before it is wrong
         if listing is not None:
             prefix = path + b"/" if path else b""
             self._next += [prefix + name for name in reversed(listing.folders)]

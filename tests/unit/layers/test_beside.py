@@ -1,10 +1,14 @@
 """A process beside: its messages, and what is left when it dies."""
 
+import fcntl
+import shutil
 from pathlib import Path
 
 import pytest
 
+from layers import beside
 from layers.beside import LENGTH, Beside, read_message, write_message
+from tests.conftest import REPOSITORY
 
 ECHO = "tests.support.echo"
 
@@ -58,3 +62,74 @@ def test_it_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not process.send(b"one")
     assert process.receive() == b""
     process.close()
+
+
+def test_a_build_that_ends_first_hears_nothing_of_it(capfd: pytest.CaptureFixture[str]) -> None:
+    """One that was killed: nobody reads the rest of the answer, and the terminal is not ours any more."""
+    process = Beside(ECHO)
+    try:
+        assert process.send(b"x" * 4_000_000)
+        echo = process._process
+        assert echo is not None
+        assert echo.stdin is not None
+        assert echo.stdout is not None
+        while not process.answers():
+            pass
+        echo.stdout.close()
+        echo.stdin.close()
+        echo.wait()
+    finally:
+        process.close()
+    assert capfd.readouterr().err == ""
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory with our packages, as an installation has them beside those of others; ``echo`` is among them."""
+    root = tmp_path / "site-packages"
+    (root / "layers").mkdir(parents=True)
+    for name in ("__init__.py", "beside.py"):
+        shutil.copy(REPOSITORY / "layers" / name, root / "layers")
+    shutil.copy(REPOSITORY / "tests" / "support" / "echo.py", root)
+    monkeypatch.setattr(beside, "__file__", str(root / "layers" / "beside.py"))
+    return root
+
+
+def echoes() -> bool:
+    process = Beside("echo")
+    try:
+        return process.send(b"one") and process.receive() == b"one"
+    finally:
+        process.close()
+
+
+def test_other_packages_do_not_stand_in_for_the_standard_library(installed: Path) -> None:
+    (installed / "typing.py").write_text("raise ImportError")
+    assert echoes()
+
+
+def test_compiled_modules_go_where_they_should(
+    installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.dont_write_bytecode", True)
+    monkeypatch.setattr("sys.pycache_prefix", None)
+    assert echoes()
+    assert not list(installed.rglob("*.pyc"))
+    monkeypatch.setattr("sys.dont_write_bytecode", False)
+    monkeypatch.setattr("sys.pycache_prefix", str(tmp_path / "compiled"))
+    assert echoes()
+    assert not list(installed.rglob("*.pyc"))
+    assert list((tmp_path / "compiled").rglob("echo.*.pyc"))
+
+
+def test_a_user_with_many_pipes_gets_small_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> int:
+        raise PermissionError
+
+    monkeypatch.setattr(fcntl, "fcntl", refuse)
+    process = Beside(ECHO)
+    try:
+        assert process.send(b"x" * 3_000_000)
+        assert process.receive() == b"x" * 3_000_000
+    finally:
+        process.close()

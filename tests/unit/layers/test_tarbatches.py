@@ -170,13 +170,18 @@ def test_a_process_that_died_is_not_missed(
     assert asked > answers
 
 
+@pytest.mark.parametrize("call", ["os.memfd_create", "os.ftruncate", "mmap.mmap"])
 def test_no_memory_to_share(
-    tmp_path: Path, alone: Callable[[Sequence[Entry]], Made], monkeypatch: pytest.MonkeyPatch, started: list[str]
+    call: str,
+    tmp_path: Path,
+    alone: Callable[[Sequence[Entry]], Made],
+    monkeypatch: pytest.MonkeyPatch,
+    started: list[str],
 ) -> None:
-    def refused(_: str) -> int:
+    def refused(*_: object) -> int:
         raise OSError("no")
 
-    monkeypatch.setattr(os, "memfd_create", refused)
+    monkeypatch.setattr(call, refused)
     entries = files(tmp_path, 20)
     assert made(entries) == alone(entries)
     assert started == []

@@ -1,7 +1,9 @@
 """A walk that is read ahead in another process comes to the same, and is remembered the same."""
 
 import os
+import shutil
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,12 +12,14 @@ from hypothesis import strategies as st
 
 from builder.dockerfile.ignore import parse_ignore
 from builder.plan import ahead, contexthelper
+from builder.plan.ahead import Ahead
 from builder.plan.context import open_context
-from builder.plan.contexthelper import ContextHelper
-from builder.plan.contextmemory import NOTHING_KNOWN, Memories
+from builder.plan.contexthelper import ContextHelper, Listed
+from builder.plan.contextmemory import NOTHING_KNOWN, Memories, Memory
 from builder.plan.contextworker import LARGEST
 from builder.plan.hashing import unchecked
 from builder.plan.hostfiles import HostFiles
+from builder.plan.listing import Listing
 from layers.beside import Beside
 from layers.errors import SourceChanged
 from layers.store import Store
@@ -158,6 +162,34 @@ def test_a_file_that_was_looked_at_before_is_what_it_was(root: Path) -> None:
     assert context.lookup(b"d0/e0/f0") == before
     with pytest.raises(SourceChanged):
         list(context.describe(b"d0"))
+
+
+class Slow(Listed):
+    """A share that is there the second time one looks, and has nothing in it."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def ready(self) -> bool:
+        self.looks += 1
+        return self.looks > 1
+
+    def result(self) -> Iterator[tuple[bytes, Listing]]:
+        return iter(())
+
+
+def test_what_is_wrong_is_told_in_the_order_of_the_walk(root: Path) -> None:
+    """Not when it is read too early."""
+    files = HostFiles(os.fsencode(root), None, Memory(NOTHING_KNOWN, 0), owners=False)
+    assert files.listing(b"") is not None
+    shutil.rmtree(root / "d1")
+    walk = Ahead(files, None)
+    share = Slow()
+    walk._away[b"d0"] = share
+    assert walk.listing(b"d0", [b"d1"]) is not None
+    assert share.looks > 0
+    with pytest.raises(SourceChanged):
+        walk.listing(b"d1", [])
 
 
 @given(
