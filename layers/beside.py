@@ -12,7 +12,6 @@ import select
 import struct
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -109,7 +108,8 @@ class Beside:
         return self._process.stdin.fileno(), self._process.stdout.fileno()
 
     def _start(self) -> "subprocess.Popen[bytes]":
-        import subprocess  # most builds do without
+        import subprocess  # most builds do without these
+        from pathlib import Path
 
         process = subprocess.Popen(
             [sys.executable, *_flags(), "-c", _PROGRAM.format(self._module), str(Path(__file__).resolve().parents[1])],

@@ -1,11 +1,21 @@
 """Directories of a large context listed before the walk comes to them, by the process beside it."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Self
 
-from builder.plan.contexthelper import ContextHelper, Listed
+from builder.plan.hashing import Check, Wanted
 from builder.plan.hostfiles import HostFiles
 from builder.plan.listing import Listing
 from layers.errors import PybuildError
+
+if TYPE_CHECKING:
+    from builder.plan.contexthelper import ContextHelper, Listed, Pending
+
+MANY = 2048
+"""Files that are worth a process to hash them: fewer are hashed before it has started."""
+
+SOME = 64
+"""Files that are worth a message to one that is there."""
 
 FEW = 1500
 """Names after which a context is worth a process."""
@@ -23,14 +33,43 @@ _SIGHT = 256
 """How many of the directories that are to come are looked at for a share."""
 
 
-class Ahead:
-    """``files`` for a walk that takes directories off the end of a list. Without ``helper``, nothing is done ahead."""
+class Help:
+    """Context manager: the process beside a walk over ``files``, and what it is made with, once it is needed. Most
+    builds do without."""
 
-    def __init__(self, files: HostFiles, helper: ContextHelper | None) -> None:
+    def __init__(self, files: HostFiles, check: Check) -> None:
+        self._files = files
+        self._check = check
+        self._helper: ContextHelper | None = None
+
+    def helper(self) -> "ContextHelper":
+        if self._helper is None:
+            from builder.plan.contexthelper import ContextHelper
+
+            self._helper = ContextHelper(self._files.root, self._files.matcher, self._check)
+        return self._helper
+
+    def begin(self, wanted: Sequence[Wanted]) -> "Pending | None":
+        """Hashes files there, if it is worth it."""
+        enough = len(wanted) >= (SOME if self._helper is not None else MANY)
+        return self.helper().begin(wanted) if enough else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._helper is not None:
+            self._helper.close()
+
+
+class Ahead:
+    """``files`` for a walk that takes directories off the end of a list. Without ``help``, nothing is done ahead."""
+
+    def __init__(self, files: HostFiles, help: Help | None) -> None:
         self.thorough = False
         """Whether files are hashed ahead, too: of a context of which nothing is known."""
         self._files = files
-        self._helper = helper
+        self._help = help
         self._away: dict[bytes, Listed] = {}
         self._seen = 0
         self._next: list[bytes] = []
@@ -44,10 +83,10 @@ class Ahead:
                 pass
             self._files.adopt(share.result())
         listing = self._files.listing(path)
-        if self._helper is not None and listing is not None:
+        if self._help is not None and listing is not None:
             self._seen += listing.size
             if self._seen >= FEW and len(todo) > OWN:
-                self._give_away(self._helper, todo)
+                self._give_away(self._help.helper(), todo)
         return listing
 
     def _read_another(self, todo: Sequence[bytes]) -> bool:
@@ -66,7 +105,7 @@ class Ahead:
             self._next += [prefix + name for name in reversed(listing.folders)]
         return True
 
-    def _give_away(self, helper: ContextHelper, todo: Sequence[bytes]) -> None:
+    def _give_away(self, helper: "ContextHelper", todo: Sequence[bytes]) -> None:
         while helper.waiting < WAITING:
             folders = self._free(todo, OWN, SHARE)
             job = helper.walk(folders, thorough=self.thorough) if len(folders) >= SHARE // 2 else None

@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from builder.errors import PlanError
-from builder.plan.ahead import Ahead
+from builder.plan.ahead import Ahead, Help
 from builder.plan.content import BATCH, Described
-from builder.plan.contexthelper import ContextHelper
 from builder.plan.contextmemory import Memories, Memory
 from builder.plan.hashing import Check, Wanted, hash_files, unchecked
 from builder.plan.hostfiles import HostFiles, Ignores
@@ -78,15 +77,15 @@ class Context:
 
         ``takes``: whether a path (True: of a directory) counts; without it all do.
         """
-        with ContextHelper(self._root, self._files.matcher, self.check) as helper:
+        with Help(self._files, self.check) as help:
             before: _Round | None = None
-            ahead = Ahead(self._files, helper if takes is None else None)
+            ahead = Ahead(self._files, help if takes is None else None)
             for batch in self._batches(top, takes, ahead):
                 now = self._round(batch, takes)
                 ahead.thorough = not self.owners and now.new
                 if before is not None:
                     before.learn()
-                now.begin(self, helper)
+                now.begin(self, help)
                 if before is not None:
                     yield from self._described(before)
                 before = now
@@ -177,9 +176,12 @@ class Context:
         """Whether what is learnt of it is remembered with its directory."""
         return self._memory.holds(listing)
 
-    def digests(self, wanted: Sequence[Wanted], helper: ContextHelper, *, kept: bool) -> Callable[[], list[bytes]]:
+    def digests(self, wanted: Sequence[Wanted], help: Help, *, kept: bool) -> Callable[[], list[bytes]]:
         """Begins to hash files; what is returned gives their digests. ``kept``: they are remembered by directories."""
-        return helper.begin(wanted).result if kept else lambda: self._hash(wanted)
+        if not kept:
+            return lambda: self._hash(wanted)
+        pending = help.begin(wanted)
+        return pending.result if pending is not None else lambda: list(hash_files(self._root, wanted, self.check))
 
 
 class _Part(NamedTuple):
@@ -224,7 +226,7 @@ class _Round:
         self._missing: list[tuple[Listing, int]] = []
         self._digests: Callable[[], list[bytes]] = list
 
-    def begin(self, context: Context, helper: ContextHelper) -> None:
+    def begin(self, context: Context, help: Help) -> None:
         wanted: list[Wanted] = []
         for path, listing, records in self.parts:
             unknown = listing.digests is None
@@ -237,7 +239,7 @@ class _Round:
                 self.news.append(listing)
         if wanted:
             kept = all(context.holds(listing) for _, listing, _ in self.parts)
-            self._digests = context.digests(wanted, helper, kept=kept)
+            self._digests = context.digests(wanted, help, kept=kept)
 
     def learn(self) -> None:
         for (listing, position), digest in zip(self._missing, self._digests(), strict=True):

@@ -11,12 +11,6 @@ from builder.plan.hostfiles import Ignores
 from builder.plan.listing import Listing
 from layers.beside import Beside
 
-MANY = 2048
-"""Fewer are hashed before the process has started."""
-
-SOME = 64
-"""Fewer are not worth a message."""
-
 NAMES = 2000
 """What a share of a walk comes to, about."""
 
@@ -83,10 +77,10 @@ class ContextHelper:
         return len(self._given)
 
     def begin(self, wanted: Sequence[Wanted]) -> Pending:
-        """Hashes files, if it is worth it there."""
+        """Hashes files, the small ones there."""
         away = [at for at, file in enumerate(wanted) if file.key[2] <= LARGEST]
         job = _Job()
-        if len(away) < (SOME if self._started else MANY):
+        if not away:
             return Pending(self, wanted, (), job)
         files = [
             (b"%b/%b" % (directory, name) if directory else name, *(key[2], key[0], key[1], key[3], key[4]))
@@ -133,4 +127,7 @@ class ContextHelper:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
         self._beside.close()

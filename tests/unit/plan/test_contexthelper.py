@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from builder.errors import Cancelled
-from builder.plan import contexthelper, contextworker
+from builder.plan import ahead, contextworker
+from builder.plan.ahead import Help
 from builder.plan.context import open_context
 from builder.plan.contexthelper import ContextHelper
-from builder.plan.contextmemory import Memories
+from builder.plan.contextmemory import NOTHING_KNOWN, Memories, Memory
 from builder.plan.contextworker import LARGEST, UNKNOWN
 from builder.plan.hashing import Wanted, unchecked
+from builder.plan.hostfiles import HostFiles
 from layers.errors import SourceChanged
 from layers.filedigests import stat_key
 from layers.store import Store
@@ -24,7 +26,7 @@ from tests.support.trees import write_tree
 
 @pytest.fixture(autouse=True)
 def few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contexthelper, "MANY", 3)
+    monkeypatch.setattr(ahead, "MANY", 3)
 
 
 def listed(root: Path, *names: str) -> list[Wanted]:
@@ -39,6 +41,10 @@ def listed(root: Path, *names: str) -> list[Wanted]:
 def root(tmp_path: Path) -> Path:
     large = {"large": b"x" * (LARGEST + 1), "full": b"y" * LARGEST, "empty": b""}
     return write_tree(tmp_path / "root", {"a": b"1", "d/b": b"2", "d/e/c": b"3", **large})
+
+
+def open_files(root: Path) -> HostFiles:
+    return HostFiles(os.fsencode(root), None, Memory(NOTHING_KNOWN, 0), owners=False)
 
 
 def helpers() -> list[int]:
@@ -71,8 +77,21 @@ def test_digests_in_order(root: Path) -> None:
 
 
 def test_few_need_no_process(root: Path) -> None:
+    """Until there is one: then it gets more than a few."""
+    with Help(open_files(root), unchecked) as help:
+        assert help.begin(listed(root, "a", "large")) is None
+        assert helpers() == []
+        first = help.begin(listed(root, *NAMES))
+        assert first is not None
+        assert first.result() == expected(root)
+        assert help.begin(listed(root, *NAMES)) is None
+        assert len(helpers()) == 1
+    assert helpers() == []
+
+
+def test_large_ones_are_hashed_here(root: Path) -> None:
     with ContextHelper(os.fsencode(root), None, unchecked) as helper:
-        assert helper.begin(listed(root, "a", "large")).result() == expected(root)[:2]
+        assert helper.begin(listed(root, "large")).result() == expected(root)[1:2]
         assert helpers() == []
 
 
@@ -128,7 +147,7 @@ def test_a_context_of_many_new_files(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with Store.open(str(tmp_path / "store")) as store:
         memories = Memories(store.file_digests, store.directories)
         with_process = list(open_context(str(root), None, memories).describe(b""))
-    monkeypatch.setattr(contexthelper, "MANY", 1000)
+    monkeypatch.setattr(ahead, "MANY", 1000)
     with Store.open(str(tmp_path / "other")) as store:
         memories = Memories(store.file_digests, store.directories)
         assert list(open_context(str(root), None, memories).describe(b"")) == with_process
