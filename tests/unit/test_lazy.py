@@ -136,6 +136,7 @@ def test_bases_are_looked_up_at_once(builds: Builds, fake: FakeRegistry) -> None
 
     fake.fault("GET .*/manifests/", act)
     builds.build(f"FROM {base_name(fake)} AS a\nFROM {fake.host}/team/other:1\nCOPY --link --from=a /etc/a /\n")
+    assert not both.broken
 
 
 def test_an_unchanged_push_is_one_head_a_blob(builds: Builds, fake: FakeRegistry) -> None:
