@@ -5,9 +5,11 @@ it are still on their way.
 """
 
 import threading
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from layers.digest import DiffId, LayerId, Rootfs
+from layers.entry import Entry
 from layers.errors import NotInStore
 from layers.index import Index
 from layers.leases import remove_tree
@@ -35,6 +37,24 @@ class Materialiser:
     def workspace(self, rootfs: Rootfs, listener: "Listener | None" = None) -> Workspace:
         self._unpacked(rootfs, listener)
         return Workspace(self._context, rootfs)
+
+    def add_directory(self, entries: Iterable[Entry], below: Rootfs) -> LayerId:
+        from layers.unpack import Manner, unpack
+
+        context = self._context
+        context.hold(below)
+        temporary = context.lease.temporary("snapshot")
+        make_root(temporary)
+        try:
+            tree = self.tree(below, contents=False)
+            unpack(_as_archived(entries), temporary, below=tree, manner=Manner(True, context.supply.check))
+            with context.placing():
+                layer = context.layers.add(below, snapshot=context.boot)
+                context.lease.hold_layers((layer,))
+                context.place(temporary, context.snapshot_path(layer))
+        finally:
+            remove_tree(temporary)
+        return layer
 
     def stacked(self, rootfs: Rootfs, listener: "Listener | None" = None) -> tuple[str, tuple[str, ...]]:
         self._unpacked(rootfs, listener)
@@ -81,21 +101,22 @@ class Materialiser:
         from layers.indexing import Indexer, lasting
         from layers.tarfmt import read_tar
         from layers.threads import ReadAhead
-        from layers.unpack import unpack
+        from layers.unpack import Manner, unpack
 
         context = self._context
         below = self.tree(record.below, contents=True, listener=listener)
         temporary, index = context.lease.temporary("snapshot"), context.lease.temporary("index")
+        manner = Manner(True, context.supply.check)
         make_root(temporary)
         try:
             # Decompression and hashing run beside the making of files.
             with open_blob(context, record, listener) as stream, ReadAhead(stream.read) as ahead:
                 if record.indexed:
-                    unpack(read_tar(ahead.read), temporary, below=below, stand_ins=True)
+                    unpack(read_tar(ahead.read), temporary, below=below, manner=manner)
                 else:
                     with Indexer(index, lambda: below) as indexer:
                         entries = lasting(read_tar(ahead.read))
-                        unpack(entries, temporary, below=below, seen=indexer.add, stand_ins=True)
+                        unpack(entries, temporary, below=below, seen=indexer.add, manner=manner)
                         indexer.finish()
                 ahead.drain()
             with context.placing():
@@ -157,6 +178,13 @@ class Materialiser:
                 finally:
                     remove_tree(temporary)
         return self._open_index(layer)
+
+
+def _as_archived(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """With times as an archive has them: a step sees the same whether the layer below was one before or not."""
+    for entry in entries:
+        rest = entry.mtime_ns % 1_000_000_000
+        yield entry._replace(mtime_ns=entry.mtime_ns - rest) if rest else entry
 
 
 def unclamped(context: StoreContext, record: LayerRecord) -> DiffId | None:

@@ -214,6 +214,11 @@ class Store:
             compression = NONE
         return self._packer().add_layer(entries, below, compression, progress)
 
+    def add_directory(self, entries: "Iterable[Entry]", below: Rootfs) -> LayerId:
+        """As ``add_layer``, for what is read by later steps and in no image: a directory at once, and no blob. Each
+        call makes a layer of its own; it packs to what ``add_layer`` would have made."""
+        return self._materialiser().add_directory(entries, below)
+
     def import_layer(
         self, diff_id: DiffId, blob: "Descriptor", below: Rootfs, origins: Sequence[Origin] = ()
     ) -> LayerId:

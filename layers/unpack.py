@@ -9,7 +9,7 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from layers import overlayfmt, owners
 from layers.content import SMALL, Seen, chunks, show, small
@@ -18,6 +18,7 @@ from layers.entry import Entry, Kind
 from layers.errors import UnsafeArchive
 from layers.specials import make_special, refuse_whiteout
 from layers.tree import Tree
+from layers.tuples import NamedTuple
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _HOLE = 64 << 10
@@ -28,17 +29,30 @@ _ARCHIVES_FAULT = frozenset(
 )
 
 
+def _go_on() -> None:
+    """Nobody ends it."""
+
+
+class Manner(NamedTuple):
+    """``stand_ins``: device nodes that cannot be made are kept as files (``layers.owners``), else they are an error.
+    ``check`` is called for every entry and every MiB: what it raises ends the work."""
+
+    stand_ins: bool = False
+    check: Callable[[], None] = _go_on
+
+
+PLAIN = Manner()
+
+
 def unpack(
     entries: Iterable[Entry],
     root: str,
     *,
     below: Tree | None = None,
     seen: Seen | None = None,
-    stand_ins: bool = False,
+    manner: Manner = PLAIN,
 ) -> None:
     """Applies ``entries`` to the empty directory ``root``.
-
-    ``stand_ins``: device nodes that cannot be made are kept as files (``layers.owners``), else they are an error.
 
     ``below``: the layers below, merged. Directories that the stream lacks get their metadata from there, links in
     paths are resolved there, and hard links to a file of it copy that up. ``seen`` gets each entry as it was applied
@@ -48,7 +62,7 @@ def unpack(
     the errors of ``layers.content.chunks``; OSError (no space). The directory is then incomplete.
     """
     with Descent(root, below, seen) as descent:
-        unpacker = _Unpacker(descent, seen, stand_ins=stand_ins)
+        unpacker = _Unpacker(descent, seen, manner)
         for entry in entries:
             try:
                 unpacker.apply(entry)
@@ -74,13 +88,14 @@ def _split(path: bytes, what: str = "") -> tuple[bytes, bytes]:
 
 
 class _Unpacker:
-    def __init__(self, descent: Descent, seen: Seen | None, *, stand_ins: bool) -> None:
+    def __init__(self, descent: Descent, seen: Seen | None, manner: Manner) -> None:
         self._descent = descent
         self._seen = seen
-        self._stand_ins = stand_ins
+        self._stand_ins, self._check = manner
         self._root_opaque = False
 
     def apply(self, entry: Entry) -> None:
+        self._check()
         if entry.kind is Kind.OPAQUE:
             self._tell(self._opaque(entry))
             return
@@ -118,7 +133,7 @@ class _Unpacker:
     def _file(self, place: Place, name: bytes, entry: Entry) -> bytes | None:
         fd = self._create(place, name)
         try:
-            digest = _write(fd, entry, hashed=self._seen is not None)
+            digest = _write(fd, entry, self._check, hashed=self._seen is not None)
             set_metadata(fd, entry)
             os.utime(fd, ns=(entry.mtime_ns, entry.mtime_ns))
         finally:
@@ -257,7 +272,7 @@ def _link(source: int, first: bytes, directory: int, name: bytes) -> None:
         link()
 
 
-def _write(fd: int, entry: Entry, *, hashed: bool) -> bytes | None:
+def _write(fd: int, entry: Entry, check: Callable[[], None], *, hashed: bool) -> bytes | None:
     """Writes a FILE's bytes, leaving out long runs of zeros; gives their digest when it is asked for."""
     if entry.size <= SMALL:
         data = small(entry)
@@ -266,6 +281,7 @@ def _write(fd: int, entry: Entry, *, hashed: bool) -> bytes | None:
         return hashlib.sha256(data).digest() if hashed else None
     digest = hashlib.sha256() if hashed else None
     for chunk in chunks(entry):
+        check()
         if digest is not None:
             digest.update(chunk)
         _write_sparse(fd, chunk)

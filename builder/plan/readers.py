@@ -20,6 +20,13 @@ def read_by_steps(plan: Plan) -> frozenset[NodeId]:
     return frozenset(found)
 
 
+def only_read(plan: Plan) -> frozenset[NodeId]:
+    """Nodes whose layers no image of this plan has: other steps read their files, and that is all."""
+    shown: set[NodeId] = set()
+    _add(plan, (plan.target,), shown)
+    return read_by_steps(plan) - shown
+
+
 def _add(plan: Plan, tops: Iterable[NodeId], found: set[NodeId]) -> None:
     """``tops`` and all they stand on."""
     todo = list(tops)

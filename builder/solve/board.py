@@ -1,5 +1,7 @@
 """Board: the results of a build so far, and what is told about them while they come."""
 
+import functools
+
 from builder.events import StepCached, StepFinished, StepStarted
 from builder.plan.graph import ImageOp, LayerSink, LocalOp, Node, NodeId, Plan, ScratchOp, StepResult
 from builder.plan.keys import effective_key, merged_key
@@ -19,6 +21,13 @@ class Board:
         self.results: dict[NodeId, StepResult] = {}
         self._sink = sink
         self._positions = {node: position for position, node in enumerate(plan.layers)}
+
+    @functools.cached_property
+    def only_read(self) -> frozenset[NodeId]:
+        """See ``readers.only_read``. Asked for when a step must run."""
+        from builder.plan.readers import only_read
+
+        return only_read(self.plan)
 
     def hit(self, node: Node, record: StepRecord, how: str) -> StepResult:
         """Tells that the step is cached; the result is still to be ``put``."""

@@ -63,6 +63,7 @@ def work(board: Board, left: list[NodeId], control: Control) -> None:
     queue = ReadyQueue(board.plan, left)
     running: dict[Future[StepResult], NodeId] = {}
     failure: BaseException | None = None
+    ready = False
     runs = {node for node in left if isinstance(board.plan.nodes[node].op, RunOp)}
     with ThreadPoolExecutor(max_workers=control.jobs + 1, thread_name_prefix="step") as pool:
         if runs:
@@ -72,6 +73,10 @@ def work(board: Board, left: list[NodeId], control: Control) -> None:
             while queue and len(running) < control.jobs and failure is None:
                 node = queue.pop()
                 running[pool.submit(_perform, board, board.plan.nodes[node])] = node
+                if node in runs and not ready:
+                    # While the command runs there is time for what its image will need.
+                    ready = True
+                    pool.submit(_get_ready, board, left)
             done, _ = wait(running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
             finished = {running[future] for future in done}
             problem = _finish(board, queue, running, done)
@@ -84,6 +89,13 @@ def work(board: Board, left: list[NodeId], control: Control) -> None:
                 control.stop()
     if failure is not None:
         raise failure
+
+
+def _get_ready(board: Board, left: Iterable[NodeId]) -> None:
+    """Imports what packs the layers of an image, if there will be any."""
+    if not board.only_read.issuperset(left):
+        import layers.pack
+        import layers.packing  # noqa: F401
 
 
 def _finish(
@@ -135,7 +147,7 @@ def _result(board: Board, node: Node, started: float) -> StepResult:
             context.store.record_step(recipe, key, record.rootfs, record.layer, record.finished)
             return board.hit(node, record, "content")
     context.emit(StepStarted(started, node.id))
-    layer = execute(node, StepInput(rootfs, selection), context)
+    layer = execute(node, StepInput(rootfs, selection, node.id in board.only_read), context)
     finished = context.clock()
     context.store.record_step(recipe, key, (*rootfs, layer), layer, finished)
     context.emit(StepFinished(finished, node.id, finished - started))

@@ -22,6 +22,7 @@ from builder.solve.stepcontext import StepContext
 from builder.solve.unchanged import changed
 from builder.solve.workdir import workdir_entries
 from layers.digest import LayerId, Rootfs
+from layers.entry import Entry
 from layers.errors import PybuildError, SourceChanged, advice
 from layers.tree import Tree
 from layers.tuples import NamedTuple
@@ -47,6 +48,8 @@ class StepInput(NamedTuple):
     rootfs: Rootfs
     selection: Selection | MountSelection | None
     """The files that COPY and ADD take, and that RUN mounts."""
+    as_directory: bool = False
+    """The layer is wanted as a directory alone: other steps read it, and no image has it."""
 
 
 def execute(node: Node, given: StepInput, context: StepContext) -> LayerId:
@@ -139,12 +142,18 @@ def _copy(node: Node, op: CopyOp | AddOp, given: StepInput, context: StepContext
             selection = fill(selection, context.remote())
     now_ns = int(context.clock() * 1e9)
     dest = _destination(node, given.rootfs, op.chown, context)
-    with Phased(context, node, "pack"):
+    with Phased(context, node, "unpack" if given.as_directory else "pack"):
         if isinstance(op, AddOp):
             entries = add_entries(op, selection, dest, now_ns)
         else:
             entries = copy_entries(op, selection, dest, now_ns)
-        return context.store.add_layer(changed(entries, dest), given.rootfs, compression=context.packed_as(node.id))
+        return _kept(node, changed(entries, dest), given, context)
+
+
+def _kept(node: Node, entries: Iterator[Entry], given: StepInput, context: StepContext) -> LayerId:
+    if given.as_directory:
+        return context.store.add_directory(entries, given.rootfs)
+    return context.store.add_layer(entries, given.rootfs, compression=context.packed_as(node.id))
 
 
 def _destination(node: Node, rootfs: Rootfs, owner: str | None, context: StepContext) -> Tree:
@@ -164,5 +173,4 @@ def _destination(node: Node, rootfs: Rootfs, owner: str | None, context: StepCon
 
 def _workdir(node: Node, op: WorkdirOp, given: StepInput, context: StepContext) -> LayerId:
     dest = _destination(node, given.rootfs, op.user, context)
-    entries = workdir_entries(op, dest, int(context.clock() * 1e9))
-    return context.store.add_layer(entries, given.rootfs, compression=context.packed_as(node.id))
+    return _kept(node, workdir_entries(op, dest, int(context.clock() * 1e9)), given, context)

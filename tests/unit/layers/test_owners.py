@@ -12,7 +12,7 @@ from layers.entry import BytesSource, Entry, Kind
 from layers.errors import PybuildError, StoreError
 from layers.idmap import WHOLE, IdMap
 from layers.overlayfmt import entry_of, is_portable_xattr, is_reserved_xattr, read_xattrs
-from layers.unpack import unpack
+from layers.unpack import Manner, unpack
 
 ONE = IdMap(((0, 1000, 1),), ((0, 1000, 1),))
 MANY = IdMap(((0, 1000, 1), (1, 100000, 65536)), ((0, 1000, 1), (1, 100000, 65536)))
@@ -138,7 +138,11 @@ def test_devices_that_cannot_be_made_stand_as_files(
     null = Entry(b"null", Kind.CHAR, 0o666, 0, 6, 5 * 10**9, device=(1, 3))
     with pytest.raises(PybuildError, match="null is a device node"):
         unpack([null], str(tmp_path))
-    unpack([null, null, null._replace(path=b"again", kind=Kind.HARDLINK, link=b"null")], str(tmp_path), stand_ins=True)
+    unpack(
+        [null, null, null._replace(path=b"again", kind=Kind.HARDLINK, link=b"null")],
+        str(tmp_path),
+        manner=Manner(stand_ins=True),
+    )
     for name in (b"null", b"again"):
         raw = os.fsencode(tmp_path / os.fsdecode(name))
         assert entry_of(name, Path(os.fsdecode(raw)).lstat(), raw, read_xattrs(raw)) == null._replace(path=name)
