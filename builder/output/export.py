@@ -107,6 +107,8 @@ def _compression(spec: OutputSpec) -> "Compression":
 
 _LISTEN_S = 0.1
 """How often whoever waits for packing looks whether the build is cancelled."""
+_LEAVE_S = 0.5
+"""How long a build that failed waits for it."""
 
 
 class Reporter(NamedTuple):
@@ -118,9 +120,11 @@ class Reporter(NamedTuple):
 
 
 class _Job(NamedTuple):
+    """``compression`` None: no output wants its bytes, but the config its diff id."""
+
     layer: LayerId
     clamp: int | None
-    compression: "Compression"
+    compression: "Compression | None"
 
 
 class Exporter:
@@ -168,10 +172,10 @@ class Exporter:
             return None
         return self._compressions[0] if node in self._plan.layers else None
 
-    def offer(self, position: int, layer: LayerId) -> None:
+    def offer(self, position: int, layer: LayerId, *, made: bool) -> None:
         """See LayerSink. The base's layers, which have blobs unless it was built here, go before the first one."""
-        if not self._compressions:
-            return
+        if not self._compressions and not made:
+            return  # its diff id is known
         with self._lock:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._pack, name="pybuild-export", daemon=True)
@@ -186,24 +190,31 @@ class Exporter:
                 self._put(layer, clamp)
 
     def _put(self, layer: LayerId, clamp: int | None) -> None:
-        for compression in self._compressions:
+        for compression in self._compressions or (None,):
             self._jobs.put(_Job(layer, clamp, compression))
 
     def _pack(self) -> None:
         while (job := self._jobs.get()) is not None:
             if self._aborted:
                 continue
-            what = f"layer {job.layer}"
-            self._reporter.phase("pack", True, what)
             try:
-                blob = self._store.blob(job.layer, job.clamp, job.compression)
-                for _, target in self._targets:
-                    if isinstance(target, Receiver) and target.compression == job.compression:
-                        target.receive(blob, self._store)
+                if job.compression is None:
+                    self._store.diff_id(job.layer, job.clamp)
+                else:
+                    self._blob(job, job.compression)
             except (PybuildError, OSError):
                 continue
-            finally:
-                self._reporter.phase("pack", False, what)
+
+    def _blob(self, job: _Job, compression: "Compression") -> None:
+        what = f"layer {job.layer}"
+        self._reporter.phase("pack", True, what)
+        try:
+            blob = self._store.blob(job.layer, job.clamp, compression)
+            for _, target in self._targets:
+                if isinstance(target, Receiver) and target.compression == compression:
+                    target.receive(blob, self._store)
+        finally:
+            self._reporter.phase("pack", False, what)
 
     def wait(self) -> None:
         """Until every offered layer is packed. Then their diff ids are known too, without packing them again."""
@@ -226,15 +237,17 @@ class Exporter:
         return write_image(image, self._targets, self._store, self._reporter)
 
     def abort(self) -> None:
-        """Drops what waits. The layer that is being packed is left to its thread: nothing depends on it."""
+        """Drops what waits. The layer that is being packed has a moment to end, as it does where bytes are moved once
+        the build is given up; then it is left to its thread: nothing depends on it."""
         self._aborted = True
         for _, target in self._targets:
             if isinstance(target, Receiver):
                 target.abort()
         with self._lock:
-            if self._thread is not None:
-                self._jobs.put(None)
-                self._thread = None
+            thread, self._thread = self._thread, None
+        if thread is not None:
+            self._jobs.put(None)
+            thread.join(_LEAVE_S)
 
 
 def write_image(

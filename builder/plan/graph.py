@@ -290,5 +290,6 @@ class StepResult(NamedTuple):
 class LayerSink(Protocol):
     """Where finished layers of the target stage go while later steps still run."""
 
-    def offer(self, position: int, layer: LayerId) -> None:
-        """``layer`` is the one at ``position`` (0-based) of ``Plan.layers``. Returns at once; thread-safe."""
+    def offer(self, position: int, layer: LayerId, *, made: bool) -> None:
+        """``layer`` is the one at ``position`` (0-based) of ``Plan.layers``; ``made``: by this build. Returns at once;
+        thread-safe."""

@@ -40,7 +40,7 @@ class Board:
         self.results[result.node] = result
         position = self._positions.get(result.node)
         if position is not None and result.layer is not None:
-            self._sink.offer(position, result.layer)
+            self._sink.offer(position, result.layer, made=result.cached == "no")
 
     def merged(self, node: Node) -> StepResult | None:
         """The result of a MergeOp, once both inputs have theirs."""

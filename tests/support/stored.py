@@ -100,7 +100,7 @@ def export(store: Store, built: Built, asked: BuildRequest, events: list[object]
     exporter = opened(store, built, asked, (events if events is not None else []).append)
     with exporter:
         for position, one in enumerate(built.rootfs):
-            exporter.offer(position, one)
+            exporter.offer(position, one, made=True)
         return exporter.finish(built.config, built.rootfs, built.clamps, built.stored)
 
 

@@ -16,7 +16,7 @@ from builder.output.target import OutputError
 from builder.plan.graph import BareFiles
 from builder.request import OutputSpec
 from layers.compress import Compression
-from layers.digest import LayerId
+from layers.digest import DiffId, LayerId
 from layers.errors import PybuildError
 from layers.image import Descriptor
 from layers.localdir import InTheWay
@@ -191,9 +191,31 @@ def test_offered_layers_are_packed_before_the_end(store: Store, tmp_path: Path) 
     asked = stored.request(OutputSpec("oci", str(tmp_path / "image.tar")))
     with stored.opened(store, built, asked, lambda _: None) as exporter:
         for position, layer in enumerate(built.rootfs):
-            exporter.offer(position, layer)
+            exporter.offer(position, layer, made=True)
         exporter.wait()
         assert blobs_in(tmp_path / "store/blobs") == before + len(built.rootfs)
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_without_outputs_diff_ids_are_made_before_the_end(
+    store: Store, made: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = stored.build(store)
+    workspace = store.workspace(())
+    Path(workspace.upper, "f").write_bytes(b"data")
+    layer = workspace.commit()
+    asked: list[tuple[LayerId, str]] = []
+    diff_id = store.diff_id
+
+    def ask(layer: LayerId, clamp: int | None) -> DiffId:
+        asked.append((layer, threading.current_thread().name))
+        return diff_id(layer, clamp)
+
+    monkeypatch.setattr(store, "diff_id", ask)
+    with stored.opened(store, built, stored.request(), lambda _: None) as exporter:
+        exporter.offer(0, layer, made=made)
+        exporter.wait()
+    assert asked == ([(layer, "pybuild-export")] if made else [])
 
 
 class Gated:
@@ -222,7 +244,7 @@ def test_offering_returns_at_once_and_giving_up_drops_what_waits(
         store, built, stored.request(OutputSpec("oci", str(tmp_path / "image.tar"))), lambda _: None
     )
     for position, layer in enumerate(built.rootfs):
-        exporter.offer(position, layer)
+        exporter.offer(position, layer, made=True)
     assert gated.entered.wait(30)
     thread = next(thread for thread in threading.enumerate() if thread.name == "pybuild-export")
     exporter.abort()

@@ -39,7 +39,7 @@ class Offers:
     def __init__(self) -> None:
         self.layers: dict[int, LayerId] = {}
 
-    def offer(self, position: int, layer: LayerId) -> None:
+    def offer(self, position: int, layer: LayerId, *, made: bool) -> None:
         self.layers[position] = layer
 
 
