@@ -6,11 +6,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from registry.auth import Credential
-from registry.client import DEFAULT_PACE, Client, Network, Pace
+from registry.client import Client, Network
 from registry.credentials import Credentials, Runner, run_helper
 from registry.download import download
 from registry.endpoints import Endpoint, HostSettings, network_host
 from registry.messages import Request, Response
+from registry.pace import DEFAULT_PACE, Pace
 from registry.proxies import Proxies
 from registry.reference import Reference
 from registry.registries import Registries

@@ -1,9 +1,10 @@
 import pytest
 
 from registry.auth import Credential
-from registry.client import Client, Clock, Network, Pace, Patience, Want, retry_after
+from registry.client import Client, Network, Want
 from registry.endpoints import HostSettings
 from registry.errors import Action, BadAnswer, NotTls, RegistryError, Unreachable, Untrusted
+from registry.pace import Clock, Pace, Patience, retry_after
 from tests.support.answers import Answered, Script
 
 OK = Answered

@@ -9,9 +9,9 @@ import pytest
 from layers.blobs import Blobs
 from layers.digest import Digest
 from layers.errors import IntegrityError, InvalidImage, PybuildError
-from registry.client import Pace
 from registry.endpoints import HostSettings
 from registry.errors import BadAnswer, RateLimited, RegistryError, Unreachable, Untrusted
+from registry.pace import Pace
 from registry.pull import MAX_LAYERS, PulledImage, Puller
 from registry.push import KnownOrigins, push
 from registry.reference import Reference
