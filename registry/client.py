@@ -93,12 +93,12 @@ class Client:
         """The next request asks for the credential and a token again."""
         self._authorizer.renew()
 
-    def ask(self, want: Want) -> Response:
+    def ask(self, want: Want, *, question: bool = False) -> Response:
         """The answer, its body unread, if its status is one of ``want.ok``. Raises RegistryError."""
         url = want.path if "://" in want.path else self.base + want.path
         for _ in range(_MAX_ROUNDS):
             grant = self._authorizer.grant(want.scopes)
-            response = self._send(want, url, grant.header)
+            response = self._send(want, url, grant.header, question=question)
             foreign = origin(response.url) != origin(url)
             if response.status != 401 or foreign:
                 break
@@ -119,7 +119,7 @@ class Client:
         """As ``ask``, with the whole body. Breaking off in the middle counts as a failed attempt."""
         clock, patience = self._network.pace.clock, self._network.pace.patience
         for attempt in range(patience.attempts):
-            response = self.ask(want)
+            response = self.ask(want, question=want.method in {"GET", "HEAD"})
             try:
                 return Answer(response.status, response.headers, response.read(limit, what), response.url)
             except Unreachable:
@@ -149,6 +149,8 @@ class Client:
             return self._ping(f"http://{self._host}")
         plain_allowed = self._settings.insecure or is_loopback(urlsplit(secure).hostname or "")
         try:
+            if plain_allowed:
+                self._knock(secure)
             return self._ping(secure, patient=not plain_allowed)
         except (NotTls, Unreachable) as error:
             if not plain_allowed:
@@ -158,22 +160,40 @@ class Client:
             except RegistryError as plain:
                 raise (plain if isinstance(error, NotTls) else error) from None
 
+    def _knock(self, base: str) -> None:
+        """Raises NotTls, or Unreachable, where asking in earnest would: to be ready to verify takes 25 ms, in which
+        authorities are read that plain HTTP does not need. Nothing is sent that is secret, nothing heard is believed.
+        """
+        if self._settings.insecure or self._settings.unverified:
+            return  # as little is read for asking in earnest
+        try:
+            request = Request("GET", f"{base}/v2/", question=True)
+            self._network.exchange(request, HostSettings(unverified=True, dial_s=self._settings.dial_s)).close()
+        except NotTls:
+            raise
+        except Unreachable:
+            if self._settings.client is None:
+                raise
+            # It may be our certificate that it waits for.
+        except RegistryError:
+            return
+
     def _ping(self, base: str, *, patient: bool = True) -> str:
         want = Want(Action("reach", self.name), "GET", "/v2/", once=not patient)
-        response = self._send(want, f"{base}/v2/", None)
+        response = self._send(want, f"{base}/v2/", None, question=True)
         _close_with(response)
         if response.status == 401 and origin(response.url) == origin(base):
             self._authorizer.learn(response.headers.get("www-authenticate", ""))
         return base
 
-    def _send(self, want: Want, url: str, authorization: str | None) -> Response:
+    def _send(self, want: Want, url: str, authorization: str | None, *, question: bool) -> Response:
         headers = dict(want.headers)
         if authorization is not None:
             headers["Authorization"] = authorization
 
         def send() -> Response:
             body = want.body() if callable(want.body) else want.body
-            return self._follow(Request(want.method, url, headers, body), self._settings)
+            return self._follow(Request(want.method, url, headers, body, question), self._settings)
 
         return self._repeated(send, once=want.once)
 
@@ -224,7 +244,7 @@ class Client:
                 f'[registry."{self.name}"] of config.toml',
                 where=Where(realm),
             )
-        request = Request(wanted.method, realm, dict(wanted.headers), wanted.body)
+        request = Request(wanted.method, realm, dict(wanted.headers), wanted.body, question=True)
         response = self._repeated(lambda: self._follow(request, settings))
         try:
             return TokenAnswer(response.status, response.read(MAX_SMALL, "a token"))

@@ -41,6 +41,13 @@ CONFIG = rf"GET /v2/x/blobs/{IMAGE.id}"
 MANIFEST = "GET /v2/x/manifests/"
 
 
+@pytest.fixture(params=["asked", "transported"], autouse=True)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Questions go either way: all that protects has to hold for both."""
+    if request.param == "transported":
+        monkeypatch.setattr("registry.asking.askable", lambda *_: False)
+
+
 @pytest.fixture
 def fake() -> Iterator[FakeRegistry]:
     with FakeRegistry(Gate("basic", {USER: PASSWORD})).running() as made:
