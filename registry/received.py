@@ -52,6 +52,9 @@ class Received(ABC):
                     self._watch.moved()
                     unseen = 0
                 yield data
+            if self._watch.expired:
+                # A body of no known length is taken to have ended where the watch ended it.
+                raise TimeoutError
         except self.KINDS.all as error:
             raise translated(error, self.url, self._watch, self.KINDS) from error
         finally:
