@@ -69,16 +69,27 @@ def _watched(kind: type) -> type:
             # By itself: the connection lets go of it when an answer is to be its last.
             _local.watch.connection = SimpleNamespace(sock=self.sock)
 
+    def opened(self: Any) -> Any:
+        sock = kind._new_conn(self)  # type: ignore[attr-defined]  # a connection class of urllib3, known at run time only
+        # TLS takes it over, and gives out its own only after the handshake: a second one of the same connection.
+        self.handshaking = sock.dup()
+        _local.watch.connection = SimpleNamespace(sock=self.handshaking)
+        return sock
+
     def connect(self: Any) -> None:
-        _local.watch.connection = self
-        kind.connect(self)  # type: ignore[attr-defined]  # a connection class of urllib3, known at run time only
-        hold(self)
+        self.handshaking = None
+        try:
+            kind.connect(self)  # type: ignore[attr-defined]  # as above
+            hold(self)
+        finally:
+            if self.handshaking is not None:
+                self.handshaking.close()
 
     def request(self: Any, *arguments: Any, **more: Any) -> None:
         hold(self)
         kind.request(self, *arguments, **more)  # type: ignore[attr-defined]  # as above
 
-    return type(f"Watched{kind.__name__}", (kind,), {"connect": connect, "request": request})
+    return type(f"Watched{kind.__name__}", (kind,), {"_new_conn": opened, "connect": connect, "request": request})
 
 
 class _Adapter(HTTPAdapter):

@@ -119,13 +119,14 @@ def test_what_comes_byte_by_byte_is_ended(number: int, slow: tuple[bytes, int]) 
     way.close()
 
 
-def test_a_handshake_that_comes_byte_by_byte_is_ended() -> None:
-    asker = Asker(timeouts=SHORT._replace(patience=0.5))
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_handshake_that_comes_byte_by_byte_is_ended(number: int) -> None:
+    way = ways(SHORT._replace(patience=0.5))[number]
     began = time.monotonic()
     with RawServer([b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc" + bytes(1000)], slow=5).running() as server:
-        assert "too little came in too long a time" in tell(asker, f"https://{server.host}/")
+        assert "too little came in too long a time" in tell(way, f"https://{server.host}/")
     assert time.monotonic() - began < 4
-    asker.close()
+    way.close()
 
 
 @pytest.mark.parametrize("number", [0, 1])
