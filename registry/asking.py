@@ -180,8 +180,11 @@ class _Answer(Received):
         if "chunked" in [part.strip() for part in encoding.split(",")]:
             found.chunked, found.length = True, None
             found.chunk_left = None
-        elif found.length == 0:
-            self._whole = True
+        else:
+            length = _length(self.headers.get("content-length", ""))
+            if found.length is None:
+                found.length = length
+            self._whole = self._whole or found.length == 0
 
     def _pieces(self, size: int) -> Iterator[bytes]:
         count = 0
@@ -208,9 +211,19 @@ def _joined(found: http.client.HTTPResponse) -> dict[str, str]:
         text = re.sub(r"\r\n[ \t]+", " ", value)
         before = joined.get(name.lower())
         joined[name.lower()] = text if before is None else f"{before}, {text}"
-    if len({text.strip() for text in joined.get("content-length", "").split(",")}) > 1:
-        raise ValueError("several lengths")
     return joined
+
+
+def _length(text: str) -> int | None:
+    """What Content-Length says, perhaps more than once; None if that is no length. Raises ValueError for several."""
+    try:
+        lengths = {int(word) for word in text.split(",")}
+    except ValueError:
+        return None
+    if len(lengths) > 1:
+        raise ValueError("several lengths")
+    length = lengths.pop()
+    return length if length >= 0 else None
 
 
 def _silent(sock: socket.socket | None) -> bool:

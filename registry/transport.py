@@ -6,6 +6,7 @@ wrong becomes an error of ``registry.errors`` here.
 
 import contextlib
 import functools
+import http.client
 import threading
 import warnings
 from collections.abc import Iterator, Mapping
@@ -49,12 +50,25 @@ class Response(Received):
         # Digests are of the bytes as sent: a Content-Encoding is not for us to undo, nor a bomb for us to set off.
         with contextlib.suppress(KeyError):
             del found.raw.headers["Content-Encoding"]
+        _refuse_negative_chunks(found.raw)
 
     def _pieces(self, size: int) -> Iterator[bytes]:
         yield from self._found.iter_content(size)
 
     def _release(self) -> None:
         self._found.close()
+
+
+def _refuse_negative_chunks(raw: Any) -> None:
+    """To urllib3 a chunk of -1 bytes is all there is, read at once."""
+    update = raw._update_chunk_length
+
+    def checked() -> None:
+        update()
+        if (raw.chunk_left or 0) < 0:
+            raise http.client.HTTPException("a chunk of negative size")
+
+    raw._update_chunk_length = checked
 
 
 _local = threading.local()
