@@ -137,6 +137,18 @@ def test_what_comes_byte_by_byte_is_ended(number: int, slow: tuple[bytes, int]) 
 
 
 @pytest.mark.parametrize("number", [0, 1])
+def test_headers_that_are_ended_are_no_answer(number: int) -> None:
+    """http.client takes what is there for all of them."""
+    way = ways(SHORT._replace(patience=0.5))[number]
+    with (
+        RawServer([HEAD + b"X: y\r\n" * 90], slow=20).running() as server,
+        pytest.raises(Unreachable, match="too little came in too long a time"),
+    ):
+        way.exchange(Request("GET", f"http://{server.host}/"), HostSettings())
+    way.close()
+
+
+@pytest.mark.parametrize("number", [0, 1])
 def test_a_handshake_that_comes_byte_by_byte_is_ended(number: int) -> None:
     way = ways(SHORT._replace(patience=0.5))[number]
     began = time.monotonic()

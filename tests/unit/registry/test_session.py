@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from layers.digest import BlobDigest, Digest
+from registry.asking import Asker
 from registry.auth import Credential
 from registry.errors import CredentialError, SettingsError
 from registry.reference import Reference
@@ -96,8 +97,16 @@ def test_questions_do_without_requests(authority: Authority) -> None:
                 assert done.stdout.split() == [digest, digest]
 
 
-def test_once_requests_is_there_it_takes_everything() -> None:
+def test_once_requests_is_there_it_takes_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its connections are kept; those of before are closed."""
+    retired: list[Asker] = []
+    retire = Asker.retire
+
+    def noted(asker: Asker) -> None:
+        retired.append(asker)
+        retire(asker)
+
+    monkeypatch.setattr(Asker, "retire", noted)
     image = make_image(make_layer({"a": b"a"}))
     seen: list[int] = []
 
@@ -111,8 +120,10 @@ def test_once_requests_is_there_it_takes_everything() -> None:
         (source,) = ours.sources(Reference.parse(f"{fake.host}/x:1"))
         source.head_manifest("1")
         source.head_manifest("1")
+        assert not retired
         response, _ = source.open_blob(BlobDigest(Digest.parse(image.layers[0].digest)))
         response.read(1 << 20)
+        assert len(retired) == 1
         source.head_manifest("1")
     first, *rest = seen
     assert rest == [first, first, rest[2], rest[2]]
