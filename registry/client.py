@@ -4,11 +4,8 @@ Credentials go to the registry itself, and to the token service it names if ``au
 along a redirect to another host, and over plain HTTP only to loopback or where the settings ask for it.
 """
 
-import random
 import threading
-import time
 from collections.abc import Callable, Mapping
-from email.utils import parsedate_to_datetime
 from urllib.parse import urljoin, urlsplit
 
 from layers.tuples import NamedTuple
@@ -26,7 +23,8 @@ from registry.errors import (
     of_answer,
     printable,
 )
-from registry.messages import DEFAULT_TIMEOUTS, Answer, Body, Exchange, Request, Response, Timeouts, origin
+from registry.messages import Answer, Body, Exchange, Request, Response, origin
+from registry.pace import DEFAULT_PACE, Pace, repeated
 from registry.proxies import is_loopback
 
 MAX_SMALL = 1 << 20
@@ -34,49 +32,6 @@ MAX_SMALL = 1 << 20
 _MAX_REDIRECTS = 5
 _MAX_ROUNDS = 4
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_TRY_AGAIN = frozenset({408, 429, 500, 502, 503, 504})
-_NOT_DONE = frozenset({429, 503})
-"""Answers that say nothing was done: even what must not be done twice may be tried again."""
-
-
-class Patience(NamedTuple):
-    """``attempts`` at one request; seconds of the first wait, which doubles, of the longest, and of the longest
-    Retry-After that is waited for. Each wait is between half and all of that.
-    """
-
-    attempts: int = 5
-    first_s: float = 0.5
-    longest_s: float = 16.0
-    retry_after_s: float = 90.0
-
-    def wait(self, attempt: int, jitter: float) -> float:
-        """Seconds after the ``attempt``-th failure, from 0; ``jitter`` is between 0 and 1."""
-        return min(self.longest_s, self.first_s * 2.0**attempt) * (0.5 + jitter / 2)
-
-
-DEFAULT_PATIENCE = Patience()
-
-
-class Clock(NamedTuple):
-    """Time and chance, to be replaced in tests."""
-
-    now: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
-    jitter: Callable[[], float] = random.random
-
-
-DEFAULT_CLOCK = Clock()
-
-
-class Pace(NamedTuple):
-    """How long things may take."""
-
-    clock: Clock = DEFAULT_CLOCK
-    patience: Patience = DEFAULT_PATIENCE
-    timeouts: Timeouts = DEFAULT_TIMEOUTS
-
-
-DEFAULT_PACE = Pace()
 
 
 class Want(NamedTuple):
@@ -138,12 +93,12 @@ class Client:
         """The next request asks for the credential and a token again."""
         self._authorizer.renew()
 
-    def ask(self, want: Want) -> Response:
+    def ask(self, want: Want, *, question: bool = False) -> Response:
         """The answer, its body unread, if its status is one of ``want.ok``. Raises RegistryError."""
         url = want.path if "://" in want.path else self.base + want.path
         for _ in range(_MAX_ROUNDS):
             grant = self._authorizer.grant(want.scopes)
-            response = self._send(want, url, grant.header)
+            response = self._send(want, url, grant.header, question=question)
             foreign = origin(response.url) != origin(url)
             if response.status != 401 or foreign:
                 break
@@ -164,7 +119,7 @@ class Client:
         """As ``ask``, with the whole body. Breaking off in the middle counts as a failed attempt."""
         clock, patience = self._network.pace.clock, self._network.pace.patience
         for attempt in range(patience.attempts):
-            response = self.ask(want)
+            response = self.ask(want, question=want.method in {"GET", "HEAD"})
             try:
                 return Answer(response.status, response.headers, response.read(limit, what), response.url)
             except Unreachable:
@@ -194,6 +149,8 @@ class Client:
             return self._ping(f"http://{self._host}")
         plain_allowed = self._settings.insecure or is_loopback(urlsplit(secure).hostname or "")
         try:
+            if plain_allowed:
+                self._knock(secure)
             return self._ping(secure, patient=not plain_allowed)
         except (NotTls, Unreachable) as error:
             if not plain_allowed:
@@ -203,22 +160,40 @@ class Client:
             except RegistryError as plain:
                 raise (plain if isinstance(error, NotTls) else error) from None
 
+    def _knock(self, base: str) -> None:
+        """Raises NotTls, or Unreachable, where asking in earnest would: to be ready to verify takes 25 ms, in which
+        authorities are read that plain HTTP does not need. Nothing is sent that is secret, nothing heard is believed.
+        """
+        if self._settings.insecure or self._settings.unverified:
+            return  # as little is read for asking in earnest
+        try:
+            request = Request("GET", f"{base}/v2/", question=True)
+            self._network.exchange(request, HostSettings(unverified=True, dial_s=self._settings.dial_s)).close()
+        except NotTls:
+            raise
+        except Unreachable:
+            if self._settings.client is None:
+                raise
+            # It may be our certificate that it waits for.
+        except RegistryError:
+            return
+
     def _ping(self, base: str, *, patient: bool = True) -> str:
         want = Want(Action("reach", self.name), "GET", "/v2/", once=not patient)
-        response = self._send(want, f"{base}/v2/", None)
+        response = self._send(want, f"{base}/v2/", None, question=True)
         _close_with(response)
         if response.status == 401 and origin(response.url) == origin(base):
             self._authorizer.learn(response.headers.get("www-authenticate", ""))
         return base
 
-    def _send(self, want: Want, url: str, authorization: str | None) -> Response:
+    def _send(self, want: Want, url: str, authorization: str | None, *, question: bool) -> Response:
         headers = dict(want.headers)
         if authorization is not None:
             headers["Authorization"] = authorization
 
         def send() -> Response:
             body = want.body() if callable(want.body) else want.body
-            return self._follow(Request(want.method, url, headers, body), self._settings)
+            return self._follow(Request(want.method, url, headers, body, question), self._settings)
 
         return self._repeated(send, once=want.once)
 
@@ -269,36 +244,12 @@ class Client:
                 f'[registry."{self.name}"] of config.toml',
                 where=Where(realm),
             )
-        request = Request(wanted.method, realm, dict(wanted.headers), wanted.body)
+        request = Request(wanted.method, realm, dict(wanted.headers), wanted.body, question=True)
         response = self._repeated(lambda: self._follow(request, settings))
         try:
             return TokenAnswer(response.status, response.read(MAX_SMALL, "a token"))
         finally:
             response.close()
-
-
-def repeated(pace: Pace, send: Callable[[], Response], *, once: bool = False) -> Response:
-    """``send`` with new attempts where they may help; the last answer, whatever its status."""
-    clock, patience = pace.clock, pace.patience
-    attempt = 0
-    while True:
-        last = attempt + 1 >= patience.attempts
-        try:
-            response = send()
-        except RegistryError as error:
-            if last or once or not error.temporary:
-                raise
-            wait = patience.wait(attempt, clock.jitter())
-        else:
-            if last or response.status not in (_NOT_DONE if once else _TRY_AGAIN):
-                return response
-            asked = retry_after(response.headers)
-            if asked is not None and asked > patience.retry_after_s:
-                return response
-            response.close()
-            wait = patience.wait(attempt, clock.jitter()) + (asked or 0.0)
-        clock.sleep(wait)
-        attempt += 1
 
 
 def checked_target(name: str, base: str, location: str) -> str:
@@ -333,17 +284,3 @@ def _foreign_failure(name: str, response: Response) -> RegistryError:
         where=Where(response.url, response.status),
         temporary=response.status >= 500 or response.status == 403,
     )
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that a Retry-After header asks for (RFC 9110, 10.2.3); a date is taken relative to the Date header."""
-    text = headers.get("retry-after", "").strip()
-    if text.isdecimal() and len(text) < 10:
-        return float(text)
-    if not text or "date" not in headers:
-        return None
-    try:
-        seconds = (parsedate_to_datetime(text) - parsedate_to_datetime(headers["date"])).total_seconds()
-    except (ValueError, TypeError):
-        return None
-    return max(0.0, seconds)

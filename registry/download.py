@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from registry.client import Network, checked_target, repeated
+from registry.client import Network, checked_target
 from registry.endpoints import HostSettings
 from registry.errors import RegistryError, Unreachable, Where, printable, redact
 from registry.messages import Request, Response, origin
+from registry.pace import repeated
 
 T = TypeVar("T")
 

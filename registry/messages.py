@@ -12,6 +12,10 @@ CHUNK = 1 << 16
 """Bytes read at a time; of a piece that breaks off nothing is had."""
 
 
+AGENT = "pybuild"
+"""The User-Agent."""
+
+
 class Timeouts(NamedTuple):
     """Seconds. ``connect`` covers the TLS handshake too; ``read`` is the longest silence; in any ``patience`` an
     exchange must end, or at least ``progress_bytes`` (either way) must move.
@@ -35,12 +39,14 @@ class Body(Protocol):
 
 
 class Request(NamedTuple):
-    """``repr`` shows neither headers nor the query: they may be secret."""
+    """``question``: its answer is small, and read whole at once. ``repr`` shows neither headers nor the query: they
+    may be secret."""
 
     method: str
     url: str
     headers: Mapping[str, str] = {}
     body: bytes | Body | None = None
+    question: bool = False
 
     def __repr__(self) -> str:
         return f"Request({self.method} {redact(self.url)}, hidden)"

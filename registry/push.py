@@ -15,8 +15,8 @@ from layers.blobs import Progress
 from layers.digest import BlobDigest, Digest
 from layers.image import Descriptor
 from layers.tuples import NamedTuple
-from registry.client import Pace
 from registry.errors import RegistryError, Stopped
+from registry.pace import Pace
 from registry.parallel import run_all
 from registry.reference import Reference
 from registry.repository import Repository, Upload

@@ -6,11 +6,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from registry.auth import Credential
-from registry.client import DEFAULT_PACE, Client, Network, Pace
+from registry.client import Client, Network
 from registry.credentials import Credentials, Runner, run_helper
 from registry.download import download
 from registry.endpoints import Endpoint, HostSettings, network_host
 from registry.messages import Request, Response
+from registry.pace import DEFAULT_PACE, Pace
 from registry.proxies import Proxies
 from registry.reference import Reference
 from registry.registries import Registries
@@ -18,6 +19,8 @@ from registry.repository import Repository
 from registry.settings import load, places
 
 if TYPE_CHECKING:
+    from registry.asking import Asker
+    from registry.tls import Contexts
     from registry.transport import Transport
 
 T = TypeVar("T")
@@ -42,6 +45,8 @@ class Session:
         self.pace = pace
         self._network = Network(self._exchange, registries.settings, pace)
         self._lock = threading.Lock()
+        self._contexts: Contexts | None = None
+        self._asker: Asker | None = None
         self._transport: Transport | None = None
         self._clients: dict[tuple[str, str, str], Client] = {}
 
@@ -83,18 +88,38 @@ class Session:
             return Repository(self._clients[key], endpoint.repository, verb=verb)
 
     def _exchange(self, request: Request, settings: HostSettings) -> Response:
-        from registry.transport import Transport
+        return self._way(request).exchange(request, settings)
+
+    def _way(self, request: Request) -> "Asker | Transport":
+        """Questions are asked at less cost, until something needs what carries everything."""
+        from registry.tls import Contexts
 
         with self._lock:
+            self._contexts = self._contexts or Contexts()
+            if self._transport is None and request.question:
+                from registry.asking import Asker, askable
+
+                if askable(request.url, self._proxies):
+                    if self._asker is None:
+                        self._asker = Asker(timeouts=self.pace.timeouts, contexts=self._contexts)
+                    return self._asker
             if self._transport is None:
-                self._transport = Transport(self._proxies, timeouts=self.pace.timeouts, connections=CONNECTIONS)
-        return self._transport.exchange(request, settings)
+                from registry.transport import Transport
+
+                self._transport = Transport(
+                    self._proxies, timeouts=self.pace.timeouts, contexts=self._contexts, connections=CONNECTIONS
+                )
+                if self._asker is not None:
+                    self._asker.retire()
+            return self._transport
 
     def close(self) -> None:
         with self._lock:
-            transport, self._transport = self._transport, None
-        if transport is not None:
-            transport.close()
+            ways = self._transport, self._asker
+            self._transport = self._asker = None
+        for way in ways:
+            if way is not None:
+                way.close()
 
     def __enter__(self) -> Self:
         return self

@@ -10,8 +10,8 @@ from layers.digest import BlobDigest
 from layers.errors import IntegrityError
 from layers.image import Descriptor
 from layers.tuples import NamedTuple
-from registry.client import Pace
 from registry.errors import BadAnswer, RegistryError, Stopped, UnknownName
+from registry.pace import Pace
 from registry.repository import Repository, Upload
 
 CHUNK_SIZE = 32 << 20

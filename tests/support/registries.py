@@ -16,10 +16,10 @@ from layers.digest import BlobDigest, Digest
 from layers.image import Descriptor, Platform
 from layers.manifest import parse_manifest
 from registry.auth import Credential
-from registry.client import Clock, Pace, Patience
 from registry.credentials import Credentials
 from registry.endpoints import HostSettings
 from registry.messages import Timeouts
+from registry.pace import Clock, Pace, Patience
 from registry.proxies import Proxies
 from registry.push import Document, PushedImage
 from registry.registries import Registries

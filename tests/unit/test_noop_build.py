@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
+from tests.fakes.registry import FakeRegistry
 from tests.support.builds import write_tree
+from tests.support.images import make_image, make_layer
 
 PACKAGES = {"builder", "registry", "layers"}
 ALLOWED = {"dockerfile_parse"}
@@ -78,6 +80,24 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     assert "CACHED" in log
     bare = modules(_python(directory, "-X", "importtime", "-c", "pass"))
     return modules(log) - bare
+
+
+def test_asking_what_a_name_means_takes_little(tmp_path: Path) -> None:
+    """``--pull`` of a base that is what it was: neither requests, nor what pools of threads and processes need."""
+    context = write_tree(tmp_path / "context", {"a.txt": "a"})
+    with FakeRegistry().running() as fake:
+        fake.put_image("x", make_image(make_layer({"a": b"a"})), "1")
+        write_tree(context, {"Dockerfile": f"# check=skip=none\nFROM {fake.host}/x:1\nCOPY a.txt /\n"})
+        build = ("-m", "builder", "build", "--root", tmp_path / "store", "-t", "noop", "--pull", context)
+        _python(tmp_path, *build)
+        asked = len(fake.log)
+        log = _python(tmp_path, "-X", "importtime", *build)
+        assert "CACHED" in log
+        assert [one.line for one in fake.log[asked:]] == ["GET /v2/", "HEAD /v2/x/manifests/1"]
+    found = modules(log)
+    assert {"registry.pull", "registry.asking", "http.client"} <= found
+    heavy = {"requests", "urllib3", "certifi", "idna", "charset_normalizer", "concurrent", "multiprocessing"}
+    assert not within(found, heavy | {"registry.transport", "registry.upload", "encodings.idna"})
 
 
 def _python(directory: Path, *arguments: str | Path) -> str:

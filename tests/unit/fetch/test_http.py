@@ -11,10 +11,10 @@ from builder.fetch.http import Fetched, Http, file_name
 from layers.digest import BlobDigest, Digest
 from layers.errors import PybuildError
 from layers.store import Store
-from registry.client import Clock, Pace, Patience
 from registry.credentials import Credentials
 from registry.download import DownloadFailed
 from registry.errors import BadAnswer, Stopped, Unreachable
+from registry.pace import Clock, Pace, Patience
 from registry.proxies import Proxies
 from registry.registries import Registries
 from registry.session import Session

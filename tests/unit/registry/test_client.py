@@ -1,9 +1,10 @@
 import pytest
 
 from registry.auth import Credential
-from registry.client import Client, Clock, Network, Pace, Patience, Want, retry_after
+from registry.client import Client, Network, Want
 from registry.endpoints import HostSettings
 from registry.errors import Action, BadAnswer, NotTls, RegistryError, Unreachable, Untrusted
+from registry.pace import Clock, Pace, Patience, retry_after
 from tests.support.answers import Answered, Script
 
 OK = Answered
@@ -67,10 +68,65 @@ def test_plain_http_is_for_loopback_and_for_whom_it_is_allowed() -> None:
 
 
 def test_a_certificate_that_is_not_trusted_is_no_reason_for_plain_http() -> None:
-    script = Script(Untrusted("bad"))
+    script = Script(OK(), Untrusted("bad"))
     with pytest.raises(Untrusted):
         client(script, host="localhost:5000").ask_all(GET)
-    assert len(script.sent) == 1
+    assert script.lines == ["GET https://localhost:5000/v2/"] * 2
+
+
+UNVERIFIED = HostSettings(unverified=True)
+
+
+def test_what_may_be_plain_is_first_asked_whether_it_speaks_tls() -> None:
+    """Unverified, and hence without anything secret; nothing is made of the answer, and it leads nowhere."""
+    ours = HostSettings(ca=("a",), client=("c", "k"), token_hosts=("h",), dial_s=5.0)
+    for first in (
+        OK(),
+        unauthorized('Bearer realm="https://evil.example/token"'),
+        Answered(307, {"location": "https://evil.example/"}),
+        Answered(503),
+        BadAnswer("what is this"),
+        Untrusted("wants a client certificate"),
+        Unreachable("broke off TLS", temporary=True),
+    ):
+        script = Script(first, unauthorized(), OK())
+        client(script, ours, host="localhost:5000", credential=SECRET).ask_all(GET)
+        assert script.settings == [UNVERIFIED._replace(dial_s=5.0), ours, ours]
+        assert script.lines[:2] == ["GET https://localhost:5000/v2/"] * 2
+        assert ["Authorization" in request.headers for request in script.sent] == [False, False, True]
+
+
+def test_others_are_not() -> None:
+    for host, settings in (
+        ("r.example", HostSettings()),
+        ("r.example", HostSettings(insecure=True)),
+        ("localhost", HostSettings(insecure=True)),
+        ("localhost", HostSettings(unverified=True)),
+    ):
+        script = Script(OK(), OK())
+        client(script, settings, host=host).ask_all(GET)
+        assert script.settings == [settings] * 2
+
+
+def test_a_loopback_registry_that_is_not_there() -> None:
+    """Once over TLS and once over plain HTTP; the first error tells more."""
+    script = Script(REFUSED, Unreachable("plain"))
+    with pytest.raises(Unreachable, match="cannot reach it"):
+        client(script, host="localhost:5000").ask_all(GET)
+    assert script.lines == ["GET https://localhost:5000/v2/", "GET http://localhost:5000/v2/"]
+
+
+def test_questions_are_marked() -> None:
+    """What is read whole at once, and small: neither blobs nor what changes something."""
+    script = Script(unauthorized('Bearer realm="https://r.example/token"'), OK(body=b'{"token":"one"}'), OK())
+    ours = client(script)
+    ours.ask_all(GET)
+    assert [request.question for request in script.sent] == [True] * 3
+    script = Script(OK(), OK(), OK())
+    ours = client(script)
+    ours.ask(GET)
+    ours.ask_all(GET._replace(method="PUT"))
+    assert [request.question for request in script.sent] == [True, False, False]
 
 
 def test_waits_grow_and_end() -> None:

@@ -9,9 +9,9 @@ import pytest
 from layers.blobs import Blobs
 from layers.digest import Digest
 from layers.errors import IntegrityError, InvalidImage, PybuildError
-from registry.client import Pace
 from registry.endpoints import HostSettings
 from registry.errors import BadAnswer, RateLimited, RegistryError, Unreachable, Untrusted
+from registry.pace import Pace
 from registry.pull import MAX_LAYERS, PulledImage, Puller
 from registry.push import KnownOrigins, push
 from registry.reference import Reference
@@ -39,6 +39,13 @@ BIG = IMAGE.layers[0]
 BLOB = rf"GET /v2/x/blobs/{BIG.digest}"
 CONFIG = rf"GET /v2/x/blobs/{IMAGE.id}"
 MANIFEST = "GET /v2/x/manifests/"
+
+
+@pytest.fixture(params=["asked", "transported"], autouse=True)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Questions go either way: all that protects has to hold for both."""
+    if request.param == "transported":
+        monkeypatch.setattr("registry.asking.askable", lambda *_: False)
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import pytest
 
 from layers.errors import IntegrityError
 from registry.auth import Credential
-from registry.client import Clock
 from registry.errors import Denied, RegistryError, Stopped
+from registry.pace import Clock
 from registry.push import Document, KnownOrigins, Push, bytes_blob, push
 from registry.reference import Reference
 from tests.fakes import faults

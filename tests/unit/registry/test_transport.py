@@ -1,12 +1,14 @@
-"""What connections do wrong, and what they are made with. All on loopback."""
+"""What connections do wrong, and what they are made with, by requests and by Python itself. All on loopback."""
 
 import socket
+import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from registry.asking import Asker
 from registry.endpoints import HostSettings
 from registry.errors import BadAnswer, NotTls, SettingsError, Unreachable, Untrusted
 from registry.messages import Request, Timeouts
@@ -20,11 +22,28 @@ from tests.support.registries import free_port
 PLAIN = HostSettings()
 
 
+USUAL = Timeouts(connect=5.0, read=5.0, patience=10.0)
+Way = Asker | Transport
+Make = Callable[[Timeouts], Way]
+
+
+@pytest.fixture(params=["asker", "transport"])
+def make(request: pytest.FixtureRequest) -> Iterator[Make]:
+    made: list[Way] = []
+
+    def build(timeouts: Timeouts) -> Way:
+        asker = request.param == "asker"
+        made.append(Asker(timeouts=timeouts) if asker else Transport(Proxies(), timeouts=timeouts))
+        return made[-1]
+
+    yield build
+    for one in made:
+        one.close()
+
+
 @pytest.fixture
-def transport() -> Iterator[Transport]:
-    made = Transport(Proxies(), timeouts=Timeouts(connect=5.0, read=5.0, patience=10.0))
-    yield made
-    made.close()
+def transport(make: Make) -> Way:
+    return make(USUAL)
 
 
 @pytest.fixture
@@ -33,12 +52,12 @@ def fake() -> Iterator[FakeRegistry]:
         yield made
 
 
-def get(transport: Transport, url: str, settings: HostSettings = PLAIN, limit: int = 1 << 20) -> bytes:
+def get(transport: Way, url: str, settings: HostSettings = PLAIN, limit: int = 1 << 20) -> bytes:
     with transport.exchange(Request("GET", url), settings) as response:
         return response.read(limit)
 
 
-def test_what_is_sent(transport: Transport, fake: FakeRegistry) -> None:
+def test_what_is_sent(transport: Way, fake: FakeRegistry) -> None:
     response = transport.exchange(Request("POST", f"{fake.base}/v2/x/blobs/uploads/", {"X": "y"}, b"body"), PLAIN)
     assert (response.status, response.headers["content-length"]) == (202, "0")
     response.close()
@@ -50,7 +69,7 @@ def test_what_is_sent(transport: Transport, fake: FakeRegistry) -> None:
     assert "Cookie" not in one.headers
 
 
-def test_connections_are_kept(transport: Transport, fake: FakeRegistry) -> None:
+def test_connections_are_kept(transport: Way, fake: FakeRegistry) -> None:
     seen: set[int] = set()
 
     def note(handler: faults.Handler, real: faults.Real) -> None:
@@ -63,42 +82,49 @@ def test_connections_are_kept(transport: Transport, fake: FakeRegistry) -> None:
     assert len(seen) == 1
 
 
-def test_cookies_are_not_kept(transport: Transport, fake: FakeRegistry) -> None:
+def test_cookies_are_not_kept(transport: Way, fake: FakeRegistry) -> None:
     fake.fault("GET ", faults.status(200, Set_Cookie="a=b"))
     for _ in range(2):
         get(transport, f"{fake.base}/v2/")
     assert all("Cookie" not in one.headers for one in fake.log)
 
 
-def test_encoded_bodies_are_left_as_they_are(transport: Transport, fake: FakeRegistry) -> None:
+def test_encoded_bodies_are_left_as_they_are(transport: Way, fake: FakeRegistry) -> None:
     """A digest is of the bytes as sent, and a bomb stays unexploded."""
     fake.fault("GET ", faults.status(200, b"\x1f\x8b not gzip", Content_Encoding="gzip"))
     assert get(transport, f"{fake.base}/v2/") == b"\x1f\x8b not gzip"
 
 
-def test_bodies_are_bounded(transport: Transport, fake: FakeRegistry) -> None:
+def test_bodies_are_bounded(transport: Way, fake: FakeRegistry) -> None:
     fake.fault("GET ", faults.status(200, b"x" * 1001))
     with pytest.raises(BadAnswer, match="of more than 1000 bytes"):
         get(transport, f"{fake.base}/v2/", limit=1000)
 
 
-def test_plain_http_reads_no_authorities(
-    transport: Transport, fake: FakeRegistry, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_plain_http_reads_no_authorities(transport: Way, fake: FakeRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
     """There are hundreds of them."""
-    monkeypatch.setattr("registry.transport._context", None)
+    monkeypatch.setattr("registry.tls._context", None)
     fake.fault("GET ", faults.status(200, b"x"))
     assert get(transport, f"{fake.base}/v2/") == b"x"
 
 
-def test_nobody_listens(transport: Transport) -> None:
+def test_nothing_is_read_where_nothing_is_verified(
+    transport: Way, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssl, "create_default_context", None)
+    with FakeRegistry(tls=authority.issue()).running() as fake:
+        for settings in (HostSettings(insecure=True), HostSettings(unverified=True)):
+            assert get(transport, f"{fake.base}/v2/", settings) == b"{}"
+
+
+def test_nobody_listens(transport: Way) -> None:
     host = f"127.0.0.1:{free_port()}"
     with pytest.raises(Unreachable, match=f"^cannot reach {host}: connection refused$") as caught:
         get(transport, f"http://{host}/v2/")
     assert caught.value.temporary
 
 
-def test_no_such_name(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_such_name(transport: Way, monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(*_: object, **__: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
@@ -109,14 +135,16 @@ def test_no_such_name(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> 
     assert caught.value.hint == "check the spelling of the host, and the network"
 
 
-@pytest.mark.parametrize("url", ["ftp://127.0.0.1/", "http:///x", "file:///etc/passwd", "http://a\u2024b..c/x"])
-def test_addresses_that_are_none(transport: Transport, url: str) -> None:
+@pytest.mark.parametrize(
+    "url", ["ftp://127.0.0.1/", "http:///x", "file:///etc/passwd", "http://a\u2024b..c/x", "http://a..b/"]
+)
+def test_addresses_that_are_none(transport: Way, url: str) -> None:
     with pytest.raises((BadAnswer, Unreachable)):
         get(transport, url)
 
 
-def test_silence(fake: FakeRegistry) -> None:
-    transport = Transport(Proxies(), timeouts=Timeouts(connect=5.0, read=0.2, patience=10.0))
+def test_silence(make: Make, fake: FakeRegistry) -> None:
+    transport = make(Timeouts(connect=5.0, read=0.2, patience=10.0))
     stop = threading.Event()
 
     def silent(handler: faults.Handler, real: faults.Real) -> None:
@@ -127,24 +155,25 @@ def test_silence(fake: FakeRegistry) -> None:
     with pytest.raises(Unreachable, match="no answer in time"):
         get(transport, f"{fake.base}/v2/")
     stop.set()
-    transport.close()
 
 
-def test_a_server_that_is_slow_in_the_handshake() -> None:
+def test_a_server_that_is_slow_in_the_handshake(make: Make) -> None:
     """It takes the connection and says nothing: neither TLS nor plain."""
-    transport = Transport(Proxies(), timeouts=Timeouts(connect=0.3, read=0.3, patience=10.0))
-    with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(Unreachable):
+    transport = make(Timeouts(connect=0.3, read=0.3, patience=10.0))
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        pytest.raises(Unreachable, match=r"no answer in time$"),
+    ):
         get(transport, f"https://127.0.0.1:{server.getsockname()[1]}/v2/")
-    transport.close()
 
 
-def test_plain_http_where_tls_was_wanted(transport: Transport, fake: FakeRegistry) -> None:
+def test_plain_http_where_tls_was_wanted(transport: Way, fake: FakeRegistry) -> None:
     with pytest.raises(NotTls, match="does not speak TLS") as caught:
         get(transport, f"https://{fake.host}/v2/")
     assert "http = true" in (caught.value.hint or "")
 
 
-def test_authorities(transport: Transport, authority: Authority, tmp_path: Path) -> None:
+def test_authorities(transport: Way, authority: Authority, tmp_path: Path) -> None:
     with FakeRegistry(tls=authority.issue()).running() as fake:
         url = f"{fake.base}/v2/"
         assert get(transport, url, HostSettings(ca=(str(authority.ca),))) == b"{}"
@@ -161,7 +190,7 @@ def test_authorities(transport: Transport, authority: Authority, tmp_path: Path)
         get(transport, f"{fake.base}/v2/", HostSettings(ca=(str(authority.ca),)))
 
 
-def test_a_trust_is_for_one_host_only(transport: Transport, authority: Authority) -> None:
+def test_a_trust_is_for_one_host_only(transport: Way, authority: Authority) -> None:
     """No verification for one host leaves others verified, over the same transport."""
     with FakeRegistry(tls=authority.issue()).running() as one, FakeRegistry(tls=authority.issue()).running() as two:
         get(transport, f"{one.base}/v2/", HostSettings(insecure=True))
@@ -169,7 +198,7 @@ def test_a_trust_is_for_one_host_only(transport: Transport, authority: Authority
             get(transport, f"{two.base}/v2/")
 
 
-def test_client_certificates(transport: Transport, authority: Authority) -> None:
+def test_client_certificates(transport: Way, authority: Authority) -> None:
     trust = HostSettings(ca=(str(authority.ca),))
     pair = authority.issue("client")
     with FakeRegistry(tls=authority.issue(), clients=authority.ca).running() as fake:
@@ -180,7 +209,7 @@ def test_client_certificates(transport: Transport, authority: Authority) -> None
     assert f"/etc/docker/certs.d/{fake.host}/client.cert" in (caught.value.hint or "")
 
 
-def test_files_that_are_no_certificates(transport: Transport, tmp_path: Path) -> None:
+def test_files_that_are_no_certificates(transport: Way, tmp_path: Path) -> None:
     (tmp_path / "x").write_text("x")
     for settings in (
         HostSettings(ca=(str(tmp_path / "missing"),)),
@@ -213,7 +242,9 @@ def test_a_proxy_that_is_not_there() -> None:
     transport.close()
 
 
-def test_bodies_that_fail_leave_their_own_error(transport: Transport, fake: FakeRegistry) -> None:
+def test_bodies_that_fail_leave_their_own_error(fake: FakeRegistry) -> None:
+    transport = Transport(Proxies())
+
     class Broken:
         def __len__(self) -> int:
             return 10
@@ -223,3 +254,4 @@ def test_bodies_that_fail_leave_their_own_error(transport: Transport, fake: Fake
 
     with pytest.raises(ZeroDivisionError):
         transport.exchange(Request("PUT", f"{fake.base}/v2/", {}, Broken()), PLAIN)
+    transport.close()
