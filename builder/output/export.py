@@ -3,6 +3,7 @@
 import os
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -155,6 +156,8 @@ class Exporter:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
+        self._unread: deque[LayerId] = deque()
+        """Layers of this build whose diff ids nobody has asked for yet."""
         self._aborted = False
 
     def __enter__(self) -> Self:
@@ -174,14 +177,30 @@ class Exporter:
 
     def offer(self, position: int, layer: LayerId, *, made: bool) -> None:
         """See LayerSink. The base's layers, which have blobs unless it was built here, go before the first one."""
-        if not self._compressions and not made:
-            return  # its diff id is known
         with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._pack, name="pybuild-export", daemon=True)
-                self._thread.start()
-                self._offer_base()
-            self._put(layer, self._plan.epoch)
+            if self._compressions:
+                if self._start():
+                    self._offer_base()
+                self._put(layer, self._plan.epoch)
+            elif made:
+                self._unread.append(layer)
+
+    def idle(self) -> None:
+        """See LayerSink. Where no output wants the bytes of layers, what is left to do for them is their diff ids, and
+        that is done now: beside steps of a few milliseconds it would cost them more than it saves at the end."""
+        with self._lock:
+            if self._unread:
+                self._start()
+            while self._unread:
+                self._put(self._unread.popleft(), self._plan.epoch)
+
+    def _start(self) -> bool:
+        """Whether there was no thread yet."""
+        if self._thread is not None:
+            return False
+        self._thread = threading.Thread(target=self._pack, name="pybuild-export", daemon=True)
+        self._thread.start()
+        return True
 
     def _offer_base(self) -> None:
         base = self._plan.nodes[self._plan.base].op

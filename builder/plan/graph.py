@@ -293,3 +293,6 @@ class LayerSink(Protocol):
     def offer(self, position: int, layer: LayerId, *, made: bool) -> None:
         """``layer`` is the one at ``position`` (0-based) of ``Plan.layers``; ``made``: by this build. Returns at once;
         thread-safe."""
+
+    def idle(self) -> None:
+        """Called when the steps that run take their time: there is some for other work. As ``offer``."""

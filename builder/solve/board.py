@@ -42,6 +42,13 @@ class Board:
         if position is not None and result.layer is not None:
             self._sink.offer(position, result.layer, made=result.cached == "no")
 
+    def idle(self) -> None:
+        """Nothing has ended for a while: there is time for what the image will need."""
+        import layers.pack
+        import layers.packing  # noqa: F401
+
+        self._sink.idle()
+
     def merged(self, node: Node) -> StepResult | None:
         """The result of a MergeOp, once both inputs have theirs."""
         below, linked = (self.results.get(each) for each in node.inputs)

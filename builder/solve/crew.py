@@ -63,7 +63,6 @@ def work(board: Board, left: list[NodeId], control: Control) -> None:
     queue = ReadyQueue(board.plan, left)
     running: dict[Future[StepResult], NodeId] = {}
     failure: BaseException | None = None
-    ready = False
     runs = {node for node in left if isinstance(board.plan.nodes[node].op, RunOp)}
     with ThreadPoolExecutor(max_workers=control.jobs + 1, thread_name_prefix="step") as pool:
         if runs:
@@ -73,11 +72,9 @@ def work(board: Board, left: list[NodeId], control: Control) -> None:
             while queue and len(running) < control.jobs and failure is None:
                 node = queue.pop()
                 running[pool.submit(_perform, board, board.plan.nodes[node])] = node
-                if node in runs and not ready:
-                    # While the command runs there is time for what its image will need.
-                    ready = True
-                    pool.submit(_get_ready, board, left)
             done, _ = wait(running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
+            if not done:
+                board.idle()
             finished = {running[future] for future in done}
             problem = _finish(board, queue, running, done)
             if runs and problem is None and not (runs := runs - finished):
@@ -89,13 +86,6 @@ def work(board: Board, left: list[NodeId], control: Control) -> None:
                 control.stop()
     if failure is not None:
         raise failure
-
-
-def _get_ready(board: Board, left: Iterable[NodeId]) -> None:
-    """Imports what packs the layers of an image, if there will be any."""
-    if not board.only_read.issuperset(left):
-        import layers.pack
-        import layers.packing  # noqa: F401
 
 
 def _finish(

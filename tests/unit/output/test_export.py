@@ -196,9 +196,9 @@ def test_offered_layers_are_packed_before_the_end(store: Store, tmp_path: Path) 
         assert blobs_in(tmp_path / "store/blobs") == before + len(built.rootfs)
 
 
-@pytest.mark.parametrize("made", [True, False])
-def test_without_outputs_diff_ids_are_made_before_the_end(
-    store: Store, made: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("made", "idle"), [(True, True), (True, False), (False, True)])
+def test_without_outputs_diff_ids_are_made_when_there_is_time(
+    store: Store, made: bool, idle: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     built = stored.build(store)
     workspace = store.workspace(())
@@ -214,8 +214,10 @@ def test_without_outputs_diff_ids_are_made_before_the_end(
     monkeypatch.setattr(store, "diff_id", ask)
     with stored.opened(store, built, stored.request(), lambda _: None) as exporter:
         exporter.offer(0, layer, made=made)
+        if idle:
+            exporter.idle()
         exporter.wait()
-    assert asked == ([(layer, "pybuild-export")] if made else [])
+    assert asked == ([(layer, "pybuild-export")] if made and idle else [])
 
 
 class Gated:

@@ -38,9 +38,15 @@ class Offers:
 
     def __init__(self) -> None:
         self.layers: dict[int, LayerId] = {}
+        self.made: dict[int, bool] = {}
+        self.idled = threading.Event()
 
     def offer(self, position: int, layer: LayerId, *, made: bool) -> None:
         self.layers[position] = layer
+        self.made[position] = made
+
+    def idle(self) -> None:
+        self.idled.set()
 
 
 class Builds:

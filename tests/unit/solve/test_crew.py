@@ -169,3 +169,13 @@ def test_errors_of_the_host_are_told_with_their_step(builds: Builds, monkeypatch
         builds.solve(found)
     assert caught.value.span == found.nodes[found.target].span
     assert builds.told(FailedEvent) == [found.target]
+
+
+def test_while_a_step_takes_its_time_there_is_some_for_the_image(builds: Builds) -> None:
+    told: list[bool] = []
+    builds.runner.scripts["slow"] = Script(meanwhile=lambda: told.append(builds.offers.idled.wait(WAIT_S)))
+    builds.solve(plan("FROM scratch\nRUN quick\nRUN slow\n"))
+    assert told == [True]
+    assert builds.offers.made == {0: True, 1: True}
+    builds.solve(plan("FROM scratch\nRUN quick\nRUN slow\n"))
+    assert builds.offers.made == {0: False, 1: False}
