@@ -1,8 +1,16 @@
-"""Executes the steps that are left, several at once: one thread decides, workers do one step each."""
+"""Executes the steps that are left, several at once: one thread decides, workers do one step each.
 
+Workers are threads of our own: a step of milliseconds should not wait for a pool's conditions and locks, nor a build
+for what it imports.
+"""
+
+import contextlib
 import heapq
-from collections.abc import Iterable, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from typing import Self
 
 from builder.errors import Cancelled
 from builder.events import StepFailed, StepFinished, StepStarted
@@ -16,6 +24,7 @@ from builder.solve.steps import Phased, StepInput, execute, host_error, placed
 from layers.digest import CacheKey, Digest, Rootfs
 from layers.errors import PybuildError
 from layers.tree import Tree
+from layers.tuples import NamedTuple
 
 POLL_SECONDS = 0.1
 """How long a cancelled build may go unnoticed."""
@@ -58,26 +67,85 @@ def _distances(plan: Plan) -> Mapping[NodeId, int]:
     return far
 
 
+class _Ended(NamedTuple):
+    """A step that was worked on: what came of it."""
+
+    node: NodeId
+    result: StepResult | None
+    error: BaseException | None
+
+
+class _Workers:
+    """Up to ``most`` threads, started as they are needed. Context manager: leaving it ends them, after what they do."""
+
+    def __init__(self, perform: Callable[[Node], StepResult], most: int) -> None:
+        self._perform = perform
+        self._most = most
+        self._todo: queue.SimpleQueue[Node | None] = queue.SimpleQueue()
+        self._ended: queue.SimpleQueue[_Ended] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._busy: set[NodeId] = set()
+
+    def __bool__(self) -> bool:
+        """Whether a step is worked on."""
+        return bool(self._busy)
+
+    @property
+    def free(self) -> bool:
+        return len(self._busy) < self._most
+
+    def take(self, node: Node) -> None:
+        """Only while some are ``free``."""
+        self._busy.add(node.id)
+        if len(self._busy) > len(self._threads):
+            self._threads.append(threading.Thread(target=self._work, name=f"step-{len(self._threads)}"))
+            self._threads[-1].start()
+        self._todo.put(node)
+
+    def _work(self) -> None:
+        while (node := self._todo.get()) is not None:
+            try:
+                ended = _Ended(node.id, self._perform(node), None)
+            except BaseException as error:  # the deciding thread raises it
+                ended = _Ended(node.id, None, error)
+            self._ended.put(ended)
+
+    def ended(self, seconds: float) -> Iterator[_Ended]:
+        """Steps that ended since the last call; waits so long for the first one."""
+        with contextlib.suppress(queue.Empty):
+            found = self._ended.get(timeout=seconds)
+            while True:
+                self._busy.discard(found.node)
+                yield found
+                found = self._ended.get_nowait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for _thread in self._threads:
+            self._todo.put(None)
+        for thread in self._threads:
+            thread.join()
+
+
 def work(board: Board, left: list[NodeId], control: Control) -> None:
     """Raises the first failure when every running step has ended."""
-    queue = ReadyQueue(board.plan, left)
-    running: dict[Future[StepResult], NodeId] = {}
+    ready = ReadyQueue(board.plan, left)
     failure: BaseException | None = None
     runs = {node for node in left if isinstance(board.plan.nodes[node].op, RunOp)}
-    with ThreadPoolExecutor(max_workers=control.jobs + 1, thread_name_prefix="step") as pool:
-        if runs:
-            # The sandbox gets ready while the first RUN's layers are unpacked; what it may fail with, that RUN says.
-            pool.submit(board.context.runner)
-        while running or (queue and failure is None):
-            while queue and len(running) < control.jobs and failure is None:
-                node = queue.pop()
-                running[pool.submit(_perform, board, board.plan.nodes[node])] = node
-            done, _ = wait(running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
-            if not done:
+    with (
+        _sandbox(board) if runs else contextlib.nullcontext(),
+        _Workers(partial(_perform, board), control.jobs) as workers,
+    ):
+        while workers or (ready and failure is None):
+            while ready and workers.free and failure is None:
+                workers.take(board.plan.nodes[ready.pop()])
+            ended = tuple(workers.ended(POLL_SECONDS))
+            if not ended:
                 board.idle()
-            finished = {running[future] for future in done}
-            problem = _finish(board, queue, running, done)
-            if runs and problem is None and not (runs := runs - finished):
+            problem = _finish(board, ready, ended)
+            if runs and problem is None and not (runs := runs - {one.node for one in ended}):
                 control.runs_over()
             if control.cancelled.is_set():
                 problem = Cancelled("the build was cancelled")
@@ -88,19 +156,31 @@ def work(board: Board, left: list[NodeId], control: Control) -> None:
         raise failure
 
 
-def _finish(
-    board: Board, queue: ReadyQueue, running: dict[Future[StepResult], NodeId], done: set[Future[StepResult]]
-) -> BaseException | None:
-    """Takes the results of ``done``; returns the first error among them."""
+@contextlib.contextmanager
+def _sandbox(board: Board) -> Iterator[None]:
+    """It gets ready while the first RUN's layers are unpacked; what it may fail with, that RUN says."""
+
+    def start() -> None:
+        with contextlib.suppress(Exception):
+            board.context.runner()
+
+    thread = threading.Thread(target=start, name="sandbox")
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+def _finish(board: Board, ready: ReadyQueue, ended: Iterable[_Ended]) -> BaseException | None:
+    """Takes the results; returns the first error among them."""
     failure = None
-    for future in done:
-        node = running.pop(future)
-        error = future.exception()
-        if error is not None:
+    for node, result, error in ended:
+        if result is None:
             failure = failure or error
         else:
-            board.put(future.result())
-            queue.done(node)
+            board.put(result)
+            ready.done(node)
     return failure
 
 
