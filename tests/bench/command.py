@@ -21,6 +21,7 @@ QUIET = 0.05
 """Of the processors' time, what others may use before a build is timed."""
 QUIET_S = 0.5
 PATIENCE_S = 90.0
+FORGOTTEN_S = 65.0
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -59,6 +60,14 @@ def quiet() -> None:
         used, total = (busy - before) / max(since - total, 1), since
         if used <= QUIET:
             return
+
+
+def forgotten() -> None:
+    """Returns when the file system does not mind any more what was removed before. ext4 without a journal gives nobody
+    an inode that was freed in the last minute, but looks at each of them again for every file that is made (Linux,
+    fs/ext4/ialloc.c, ``recently_deleted``): after a store was cleared away, that takes ten times as long."""
+    os.sync()
+    time.sleep(FORGOTTEN_S)
 
 
 def _used() -> tuple[int, int]:

@@ -19,6 +19,7 @@ from tests.bench.scenarios import Scenario
 def nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """For a quiet machine, which one that runs tests is not."""
     monkeypatch.setattr("tests.bench.measure.quiet", lambda: None)
+    monkeypatch.setattr("tests.bench.measure.forgotten", lambda: None)
 
 
 class Recorder:
@@ -87,12 +88,13 @@ def test_cold_runs_take_turns_each_with_a_fresh_store(tmp_path: Path) -> None:
     ]
 
 
-def test_warm_runs_keep_the_store_and_do_not_count_the_first(tmp_path: Path) -> None:
+def test_warm_runs_keep_the_store_and_do_not_count_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log: list[str] = []
+    monkeypatch.setattr("tests.bench.measure.forgotten", lambda: log.append("a minute"))
     bench = Bench([Recorder("a", log), Recorder("b", log)], Shelf(), Shape(), tmp_path, lambda _: None)
     results = bench.measure(Scenario("x", "kind", make, "", warm=True, change=change), 2)
     assert log == [
-        *("a fresh", "a made", "b fresh", "b made"),
+        *("a fresh", "a made", "b fresh", "b made", "a minute"),
         *("a changed 0", "b changed 0", "a changed 1", "b changed 1"),
     ]
     assert [[sample.seconds for sample in found.samples] for found in results] == [[2.0, 3.0], [2.0, 3.0]]
