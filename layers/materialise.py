@@ -4,12 +4,15 @@ Blobs that were left at a registry are fetched here, all that are needed at once
 it are still on their way.
 """
 
+import os
 import threading
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from layers import owners
+from layers.descent import MAX_DEPTH
 from layers.digest import DiffId, LayerId, Rootfs
-from layers.entry import Entry
+from layers.entry import WHITEOUT_PREFIX, Entry, Kind
 from layers.errors import NotInStore
 from layers.index import Index
 from layers.leases import remove_tree
@@ -24,6 +27,10 @@ if TYPE_CHECKING:
     from layers.snapshots import Snapshot
 
 
+_AT_ONCE = max(os.sysconf("SC_OPEN_MAX") // MAX_DEPTH - 1, 1)
+"""Directories that are made by steps at once: each may need a descriptor for every level of its tree."""
+
+
 class Materialiser:
     """Thread-safe. Work on one layer is done once in a process; two processes may do it twice, and one result stays."""
 
@@ -33,12 +40,13 @@ class Materialiser:
         self._indexes: dict[LayerId, Index] = {}
         self._snapshots: dict[LayerId, Snapshot] = {}
         """Of layers whose directory is there: held by the lease, they stay as they are while the store is open."""
+        self._room = threading.BoundedSemaphore(_AT_ONCE)
 
     def workspace(self, rootfs: Rootfs, listener: "Listener | None" = None) -> Workspace:
         self._unpacked(rootfs, listener)
         return Workspace(self._context, rootfs)
 
-    def add_directory(self, entries: Iterable[Entry], below: Rootfs) -> LayerId:
+    def add_directory(self, entries: Iterable[Entry], below: Rootfs) -> LayerId | None:
         from layers.unpack import Manner, unpack
 
         context = self._context
@@ -47,11 +55,14 @@ class Materialiser:
         make_root(temporary)
         try:
             tree = self.tree(below, contents=False)
-            unpack(_as_archived(entries), temporary, below=tree, manner=Manner(True, context.supply.check))
+            with self._room:
+                unpack(_as_archived(entries), temporary, below=tree, manner=Manner(True, context.supply.check))
             with context.placing():
                 layer = context.layers.add(below, snapshot=context.boot)
                 context.lease.hold_layers((layer,))
                 context.place(temporary, context.snapshot_path(layer))
+        except _NotKeptError:
+            return None
         finally:
             remove_tree(temporary)
         return layer
@@ -180,11 +191,31 @@ class Materialiser:
         return self._open_index(layer)
 
 
+class _NotKeptError(Exception):
+    """An entry would not be the same in a directory."""
+
+
 def _as_archived(entries: Iterable[Entry]) -> Iterator[Entry]:
     """With times as an archive has them: a step sees the same whether the layer below was one before or not."""
     for entry in entries:
+        if not _lasts(entry):
+            raise _NotKeptError
         rest = entry.mtime_ns % 1_000_000_000
         yield entry._replace(mtime_ns=entry.mtime_ns - rest) if rest else entry
+
+
+def _lasts(entry: Entry) -> bool:
+    """Whether a directory keeps all of it, and a tar could hold it: links and FIFOs cannot have every owner
+    (``layers.owners``), links no mode of their own, file systems not every time."""
+    if entry.kind in {Kind.SYMLINK, Kind.FIFO} and not owners.can_have(entry.uid, entry.gid):
+        return False
+    if entry.kind is Kind.SYMLINK and entry.mode != 0o777:
+        return False
+    if not 0 <= entry.mtime_ns // 1_000_000_000 < 1 << 31:
+        return False
+    if any(b"=" in name for name, _ in entry.xattrs):
+        return False
+    return b".wh." not in entry.path or not any(part.startswith(WHITEOUT_PREFIX) for part in entry.path.split(b"/"))
 
 
 def unclamped(context: StoreContext, record: LayerRecord) -> DiffId | None:

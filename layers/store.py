@@ -214,9 +214,10 @@ class Store:
             compression = NONE
         return self._packer().add_layer(entries, below, compression, progress)
 
-    def add_directory(self, entries: "Iterable[Entry]", below: Rootfs) -> LayerId:
-        """As ``add_layer``, for what is read by later steps and in no image: a directory at once, and no blob. Each
-        call makes a layer of its own; it packs to what ``add_layer`` would have made."""
+    def add_directory(self, entries: "Iterable[Entry]", below: Rootfs) -> LayerId | None:
+        """As ``add_layer``, for what is read by later steps and in no image so far: a directory at once, and no blob.
+        It packs to what ``add_layer`` would have made; None when it would not, or when no layer can hold an entry.
+        Each call makes a layer of its own."""
         return self._materialiser().add_directory(entries, below)
 
     def import_layer(

@@ -190,6 +190,9 @@ class _Answer(Received):
         count = 0
         # Not ``read``: it takes a length that is negative for none, and one that is huge at its word.
         while not self._whole and (data := self._found.read1(size)):
+            left = self._found.chunk_left
+            if isinstance(left, int) and left < 0:  # it is a text as long as nobody knows
+                raise http.client.HTTPException("a chunk of negative size")
             count += len(data)
             yield data
         if not self._whole and self._found.length:

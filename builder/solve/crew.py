@@ -98,8 +98,9 @@ class _Workers:
         """Only while some are ``free``."""
         self._busy.add(node.id)
         if len(self._busy) > len(self._threads):
-            self._threads.append(threading.Thread(target=self._work, name=f"step-{len(self._threads)}"))
-            self._threads[-1].start()
+            thread = threading.Thread(target=self._work, name=f"step-{len(self._threads)}")
+            thread.start()
+            self._threads.append(thread)
         self._todo.put(node)
 
     def _work(self) -> None:
@@ -137,6 +138,7 @@ def work(board: Board, left: list[NodeId], control: Control) -> None:
     with (
         _sandbox(board) if runs else contextlib.nullcontext(),
         _Workers(partial(_perform, board), control.jobs) as workers,
+        _stopping(control),
     ):
         while workers or (ready and failure is None):
             while ready and workers.free and failure is None:
@@ -154,6 +156,16 @@ def work(board: Board, left: list[NodeId], control: Control) -> None:
                 control.stop()
     if failure is not None:
         raise failure
+
+
+@contextlib.contextmanager
+def _stopping(control: Control) -> Iterator[None]:
+    """Whatever else goes wrong here, running steps do not go on for nothing."""
+    try:
+        yield
+    except BaseException:
+        control.stop()
+        raise
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ A step function gets the step's inputs ready-made and returns the layer it made.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import assert_never
 
 from builder.errors import BuildError, PlanError, Span, StepFailed
@@ -143,17 +143,20 @@ def _copy(node: Node, op: CopyOp | AddOp, given: StepInput, context: StepContext
     now_ns = int(context.clock() * 1e9)
     dest = _destination(node, given.rootfs, op.chown, context)
     with Phased(context, node, "unpack" if given.as_directory else "pack"):
-        if isinstance(op, AddOp):
-            entries = add_entries(op, selection, dest, now_ns)
-        else:
-            entries = copy_entries(op, selection, dest, now_ns)
-        return _kept(node, changed(entries, dest), given, context)
+
+        def entries() -> Iterator[Entry]:
+            if isinstance(op, AddOp):
+                return changed(add_entries(op, selection, dest, now_ns), dest)
+            return changed(copy_entries(op, selection, dest, now_ns), dest)
+
+        return _kept(node, entries, given, context)
 
 
-def _kept(node: Node, entries: Iterator[Entry], given: StepInput, context: StepContext) -> LayerId:
-    if given.as_directory:
-        return context.store.add_directory(entries, given.rootfs)
-    return context.store.add_layer(entries, given.rootfs, compression=context.packed_as(node.id))
+def _kept(node: Node, entries: Callable[[], Iterator[Entry]], given: StepInput, context: StepContext) -> LayerId:
+    """``entries`` gives them anew at each call."""
+    if given.as_directory and (made := context.store.add_directory(entries(), given.rootfs)) is not None:
+        return made
+    return context.store.add_layer(entries(), given.rootfs, compression=context.packed_as(node.id))
 
 
 def _destination(node: Node, rootfs: Rootfs, owner: str | None, context: StepContext) -> Tree:
@@ -173,4 +176,5 @@ def _destination(node: Node, rootfs: Rootfs, owner: str | None, context: StepCon
 
 def _workdir(node: Node, op: WorkdirOp, given: StepInput, context: StepContext) -> LayerId:
     dest = _destination(node, given.rootfs, op.user, context)
-    return _kept(node, workdir_entries(op, dest, int(context.clock() * 1e9)), given, context)
+    now_ns = int(context.clock() * 1e9)
+    return _kept(node, lambda: workdir_entries(op, dest, now_ns), given, context)

@@ -114,6 +114,16 @@ def test_a_chunk_of_impossible_size_does_not_read_without_end(number: int, size:
 
 
 @pytest.mark.parametrize("number", [0, 1])
+def test_a_negative_chunk_is_refused_at_once(number: int) -> None:
+    """What follows it would be waited for, on a connection that stays open."""
+    way = ways()[number]
+    answer = HEAD + b"Transfer-Encoding: chunked\r\n\r\n-1\r\nhi\r\n0\r\n\r\n"
+    with RawServer([answer]).running() as server:
+        assert tell(way, f"http://{server.host}/").startswith(("BadAnswer", "Unreachable"))
+    way.close()
+
+
+@pytest.mark.parametrize("number", [0, 1])
 @pytest.mark.parametrize(
     "slow",
     [

@@ -179,3 +179,29 @@ def test_while_a_step_takes_its_time_there_is_some_for_the_image(builds: Builds)
     assert builds.offers.made == {0: True, 1: True}
     builds.solve(plan("FROM scratch\nRUN quick\nRUN slow\n"))
     assert builds.offers.made == {0: False, 1: False}
+
+
+def test_what_goes_wrong_in_deciding_stops_the_steps(builds: Builds, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> None:
+        raise RuntimeError("no")
+
+    monkeypatch.setattr("builder.solve.board.Board.idle", fail)
+    builds.runner.scripts["slow"] = Script(meanwhile=lambda: builds.runner.cancelled.wait(WAIT_S))
+    with pytest.raises(RuntimeError, match="no"):
+        builds.solve(plan("FROM scratch\nRUN slow\n"))
+    assert builds.stops == 1
+    assert builds.runner.cancelled.is_set()
+
+
+def test_threads_that_cannot_be_had_are_an_error(builds: Builds, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name.startswith("step-"):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(RuntimeError, match="can't start"):
+        builds.solve(plan("FROM scratch\nRUN one\n"))
+    assert builds.stops == 1

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from builder.errors import PlanError
 from builder.plan.graph import CopyOp
 from builder.plan.select import select
 from builder.solve.copy import copy_entries
 from builder.solve.unchanged import changed
 from layers.digest import Digest, LayerId, Rootfs
-from layers.entry import Entry, FileSource, Kind
+from layers.entry import BytesSource, Entry, FileSource, Kind
 from layers.errors import GivenUp, PybuildError, SourceChanged
 from layers.store import Store
 from tests.fakes.runner import Script
@@ -54,7 +55,9 @@ def copied(store: Store, content: Mapping[str, Content], below: Rootfs, *, kept:
     op = CopyOp(("/",), "/", OURS, None, False)
     dest = store.tree(below)
     entries = changed(copy_entries(op, select(op, MemoryTree(content), None), dest, NOW_NS), dest)
-    return store.add_directory(entries, below) if kept else store.add_layer(entries, below)
+    made = store.add_directory(entries, below) if kept else store.add_layer(entries, below)
+    assert made is not None
+    return made
 
 
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -131,3 +134,50 @@ def test_it_ends_when_the_build_is_given_up(store: Store, tmp_path: Path, size: 
     with pytest.raises(GivenUp):
         store.add_directory(entries, ())
     assert (unfinished(store), snapshots(store)) == ([], set())
+
+
+LINK = Entry(b"l", Kind.SYMLINK, 0o777, os.getuid(), os.getgid(), link=b"f")
+FILE = Entry(b"f", Kind.FILE, 0o644, os.getuid(), os.getgid(), size=1, source=BytesSource(b"x"))
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        LINK._replace(mode=0o755),
+        FILE._replace(mtime_ns=-(10**9)),
+        FILE._replace(mtime_ns=(1 << 31) * 10**9),
+        FILE._replace(path=b".wh.f"),
+        FILE._replace(xattrs=((b"user.a=b", b""),)),
+    ],
+)
+def test_what_a_directory_would_not_keep_is_packed(store: Store, entry: Entry) -> None:
+    assert store.add_directory([FILE._replace(path=b"a"), entry], ()) is None
+    assert (unfinished(store), snapshots(store)) == ([], set())
+
+
+def test_owners_that_links_cannot_have_are_packed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("layers.owners.can_have", lambda uid, gid: False)
+    assert store.add_directory([LINK], ()) is None
+    assert store.add_directory([FILE], ()) is not None
+
+
+def test_a_step_packs_what_its_directory_would_not_keep(builds: Builds) -> None:
+    old = file(b"data", uid=os.getuid(), gid=os.getgid())._replace(mtime_ns=-5 * 10**9)
+    builds.contexts["context"] = MemoryTree({"f": old})
+    builds.runner.scripts["one"] = Script({"made": b"made"})
+    made = plan(STAGES)
+    results = builds.solve(made)
+    (copied,) = (node.id for node in made.nodes.values() if node.title == "COPY f /w/")
+    rootfs = results[copied].rootfs
+    found = builds.store.tree(rootfs).lookup(b"w/f")
+    assert found is not None
+    assert found.mtime_ns == -5 * 10**9
+    assert builds.store.supply.stored(builds.store.diff_id(rootfs[-1], None)) is not None
+
+
+def test_a_name_that_no_layer_can_hold_is_refused_at_its_line(builds: Builds) -> None:
+    builds.contexts["context"] = MemoryTree({"f/.wh.x": b""})
+    with pytest.raises(PlanError, match=r"\.wh\.x cannot be stored") as caught:
+        builds.solve(plan(STAGES))
+    assert caught.value.span is not None
+    assert caught.value.span.first_line == 4
