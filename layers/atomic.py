@@ -74,17 +74,26 @@ def _writer(descriptor: int) -> Write:
 
 def _open_beside(directory: str) -> tuple[int, str | None]:
     """A locked descriptor, and the name of the file when it has one."""
-    name = None
     try:
         descriptor = os.open(directory, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o666)
     except OSError as error:
         if error.errno not in _NO_TMPFILE:
             raise
         sweep(directory)
+        return _locked_file(directory)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)  # it may get a name of ours before it takes its place
+    return descriptor, None
+
+
+def _locked_file(directory: str) -> tuple[int, str]:
+    """Made anew when a sweeper took it in the moment before it was locked."""
+    while True:
         name = hidden(directory)
         descriptor = os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
-    return descriptor, name
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.path.lexists(name):
+            return descriptor, name
+        os.close(descriptor)
 
 
 def _place(descriptor: int, name: str | None, target: str) -> None:
@@ -149,22 +158,19 @@ def sweep(directory: str) -> None:
     """Removes what killed writers left in ``directory``; what another user left is that user's to remove."""
     for name in os.listdir(directory):
         path = os.path.join(directory, name)
-        if not name.startswith(_PREFIX) or not _abandoned(path):
-            continue
-        with contextlib.suppress(PermissionError, FileNotFoundError):
-            remove_tree(path)
+        if name.startswith(_PREFIX):
+            _remove_abandoned(path)
 
 
-def _abandoned(path: str) -> bool:
+def _remove_abandoned(path: str) -> None:
+    """Under its lock, if that can be had: whoever has just made it and waits for the lock then sees that it is gone."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
-        return False
+        return
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    else:
-        return True
+        with contextlib.suppress(BlockingIOError, PermissionError, FileNotFoundError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            remove_tree(path)
     finally:
         os.close(descriptor)

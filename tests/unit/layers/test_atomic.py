@@ -1,11 +1,14 @@
 import errno
+import fcntl
 import os
 import stat
+import threading
 from pathlib import Path
 
 import pytest
 
 from layers import atomic
+from layers.leases import remove_tree
 
 
 def names_in(directory: Path) -> list[str]:
@@ -114,3 +117,39 @@ def test_replacing_a_file_sweeps_its_directory(tmp_path: Path) -> None:
     with atomic.replacing(str(tmp_path / "out")) as write:
         write(b"new")
     assert names_in(tmp_path) == ["out"]
+
+
+@pytest.mark.usefixtures("_both_ways")
+@pytest.mark.parametrize("kind", ["directory", "file"])
+def test_a_sweeper_does_not_take_what_is_just_being_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Between making and locking, what is new looks abandoned."""
+    flock, entered, go = fcntl.flock, threading.Event(), threading.Event()
+
+    def remove(path: str) -> int:
+        entered.set()
+        assert go.wait(30)
+        return remove_tree(path)
+
+    sweeper = threading.Thread(target=atomic.sweep, args=(str(tmp_path),))
+
+    def lock(descriptor: int, operation: int) -> None:
+        if operation == fcntl.LOCK_EX and not sweeper.ident and names_in(tmp_path):
+            sweeper.start()
+            assert entered.wait(30)
+            threading.Timer(0.1, go.set).start()
+        flock(descriptor, operation)
+
+    monkeypatch.setattr("layers.atomic.remove_tree", remove)
+    monkeypatch.setattr("fcntl.flock", lock)
+    if kind == "directory":
+        with atomic.staging(str(tmp_path)) as stage:
+            sweeper.join(30)
+            assert Path(stage).is_dir()
+        return
+    with atomic.replacing(str(tmp_path / "f")) as write:
+        if sweeper.ident:  # a file without a name is not there to be taken
+            sweeper.join(30)
+        write(b"data")
+    assert (tmp_path / "f").read_bytes() == b"data"
