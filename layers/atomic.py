@@ -126,8 +126,10 @@ def staging(directory: str) -> Iterator[str]:
     try:
         yield stage
     finally:
-        os.close(descriptor)
-        remove_tree(stage)
+        try:
+            remove_tree(stage)
+        finally:
+            os.close(descriptor)  # last: without the lock a sweeper would remove it at the same time
 
 
 def _locked_stage(directory: str) -> tuple[str, int]:

@@ -153,3 +153,16 @@ def test_a_sweeper_does_not_take_what_is_just_being_locked(
             sweeper.join(30)
         write(b"data")
     assert (tmp_path / "f").read_bytes() == b"data"
+
+
+def test_nobody_else_removes_a_stage_at_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def remove(path: str) -> int:
+        monkeypatch.undo()
+        atomic.sweep(str(tmp_path))
+        assert names_in(Path(path)) == ["f"]
+        return remove_tree(path)
+
+    monkeypatch.setattr("layers.atomic.remove_tree", remove)
+    with atomic.staging(str(tmp_path)) as stage:
+        Path(stage, "f").touch()
+    assert names_in(tmp_path) == []
