@@ -6,14 +6,13 @@ All of them write their progress to a file.
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from tests.bench.command import BuildFailed, Finished, idle, timed
+from tests.bench.command import BuildFailed, Finished, idle, set_aside, timed
 from tests.bench.figures import OURS, ROOTLESS, Sample
 from tests.bench.phases import BACKGROUND, read_events, totals
 from tests.bench.registry import REPOSITORY, base_layout
@@ -115,8 +114,7 @@ class Pybuild:
         return timed(command, self._log, cwd=REPOSITORY, env=self._env, sampled=sampled)
 
     def close(self) -> None:
-        if self._store.exists():
-            shutil.rmtree(self._store)
+        set_aside(self._store)
 
 
 class Rootless(Pybuild):

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.bench.builders import LOCAL, UNPACKING, Job
-from tests.bench.command import BuildFailed, timed
+from tests.bench.command import BuildFailed, set_aside, timed
 from tests.bench.figures import Sample
 from tests.support.peers import ON_THE_NETWORK, STARTUP_S, remove_cgroups, run
 
@@ -40,12 +40,14 @@ _FETCHED = re.compile(r"^#\d+ extracting sha256:", re.MULTILINE)
 
 
 class BuildKit:
-    """A fresh store is one that everything was pruned from. ``images``: name of a base image to its full name."""
+    """A fresh store is a new one, and the daemon is started on it before the time that is taken. ``images``: name of a
+    base image to its full name."""
 
     name = "buildkit"
 
-    def __init__(self, directory: Path, address: str, images: Mapping[str, str]) -> None:
-        self._client = ("buildctl", "--addr", address)
+    def __init__(self, directory: Path, daemon: "Daemon", images: Mapping[str, str]) -> None:
+        self._daemon = daemon
+        self._client = ("buildctl", "--addr", daemon.address)
         self._directory = directory
         self._images = images
         self._log = directory / "log"
@@ -56,7 +58,7 @@ class BuildKit:
         return run("buildkitd", "--version").strip()
 
     def fresh(self, base: str | None) -> None:
-        run(*self._client, "prune", "--all")
+        self._daemon.anew()
         self._local = ""
         if base is not None:
             self._local = self._images[base]
@@ -88,32 +90,56 @@ def fetched(log: str) -> bool:
     return _FETCHED.search(log) is not None
 
 
-@contextmanager
-def buildkitd(directory: Path, registry: str) -> Iterator[str]:
-    """Starts buildkitd with all it has below ``directory``; yields its address. As with dockerd (tests.support.peers),
-    its namespaces end with us, however we end. ``registry``: host and port, without TLS."""
-    directory.mkdir(parents=True)
-    socket, cgroup = directory / "socket", f"bench-{os.getpid()}"
-    config = directory / "buildkitd.toml"
-    config.write_text(CONFIG.format(root=directory / "state", socket=socket, cgroup=cgroup, registry=registry))
-    command = shlex.join(["buildkitd", "--config", str(config)])
-    script = f"mount -t tmpfs tmpfs /run; {command} </dev/null & read -r _"
-    with (directory / "buildkitd.log").open("wb") as log:
-        process = subprocess.Popen(
-            [*ON_THE_NETWORK, "sh", "-ec", script], stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT
-        )
-    try:
-        address = f"unix://{socket}"
+class Daemon:
+    """buildkitd with all it has below ``directory``. As with dockerd (tests.support.peers), its namespaces end with us,
+    however we end. ``registry``: host and port, without TLS."""
+
+    def __init__(self, directory: Path, registry: str) -> None:
+        directory.mkdir(parents=True)
+        self._state, socket = directory / "state", directory / "socket"
+        self._cgroup = f"bench-{os.getpid()}"
+        self._log = directory / "buildkitd.log"
+        config = directory / "buildkitd.toml"
+        config.write_text(CONFIG.format(root=self._state, socket=socket, cgroup=self._cgroup, registry=registry))
+        command = shlex.join(["buildkitd", "--config", str(config)])
+        self._script = f"mount -t tmpfs tmpfs /run; {command} </dev/null & read -r _"
+        self.address = f"unix://{socket}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self._log.open("ab") as log:
+            command = [*ON_THE_NETWORK, "sh", "-ec", self._script]
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT)
         deadline = time.monotonic() + STARTUP_S
-        asking = ("buildctl", "--addr", address, "debug", "workers")
+        asking = ("buildctl", "--addr", self.address, "debug", "workers")
         while subprocess.run(asking, check=False, capture_output=True).returncode:
-            log_end = (directory / "buildkitd.log").read_text(errors="replace")[-3000:]
-            assert process.poll() is None and time.monotonic() < deadline, log_end
+            log_end = self._log.read_text(errors="replace")[-3000:]
+            assert self._process.poll() is None and time.monotonic() < deadline, log_end
             time.sleep(0.1)
-        yield address
-    finally:
+
+    def stop(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
         assert process.stdin is not None
         with suppress(BrokenPipeError):
             process.stdin.close()
         process.wait(STARTUP_S)
-        remove_cgroups(cgroup)
+        remove_cgroups(self._cgroup)
+
+    def anew(self) -> None:
+        """With nothing of what it had."""
+        self.stop()
+        set_aside(self._state)
+        self.start()
+
+
+@contextmanager
+def buildkitd(directory: Path, registry: str) -> Iterator[Daemon]:
+    """Runs one."""
+    daemon = Daemon(directory, registry)
+    try:
+        daemon.start()
+        yield daemon
+    finally:
+        daemon.stop()

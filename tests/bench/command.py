@@ -70,6 +70,15 @@ def forgotten() -> None:
     time.sleep(FORGOTTEN_S)
 
 
+def set_aside(path: Path) -> None:
+    """What an earlier build left makes way for a fresh start, and is removed with the benchmark's directory at its end:
+    a build begins on a file system that nothing was just removed from (see ``forgotten``), as builds mostly do."""
+    if path.exists():
+        aside = path.with_name("aside")
+        aside.mkdir(exist_ok=True)
+        path.rename(aside / f"{path.name}-{len(tuple(aside.iterdir()))}")
+
+
 def _used() -> tuple[int, int]:
     """Ticks of all processors since the start of the machine: busy ones, and all (proc(5), /proc/stat)."""
     fields = [int(field) for field in Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:9]]

@@ -64,8 +64,8 @@ def started(peers: Sequence[str], directory: Path, registry: Registry) -> Iterat
 def _start(name: str, directory: Path, registry: Registry, stack: ExitStack) -> Builder:
     match name:
         case "buildkit":
-            address = stack.enter_context(buildkitd(directory, registry.host))
-            return BuildKit(directory, address, {base: registry.name(base) for base in BASES})
+            daemon = stack.enter_context(buildkitd(directory, registry.host))
+            return BuildKit(directory, daemon, {base: registry.name(base) for base in BASES})
         case "docker":
             return DockerBuildKit(directory, stack.enter_context(dockerd(directory, on_the_network=True)))
         case "buildah":

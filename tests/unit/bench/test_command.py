@@ -1,4 +1,5 @@
 import itertools
+from pathlib import Path
 
 import pytest
 
@@ -22,3 +23,14 @@ def test_the_wait_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.monotonic", lambda: next(times))
     command.quiet()
     assert next(times) <= 10 * 12
+
+
+def test_what_is_set_aside_makes_way(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    command.set_aside(store)
+    for number in range(2):
+        store.mkdir()
+        (store / "file").write_text(str(number))
+        command.set_aside(store)
+    assert not store.exists()
+    assert [(tmp_path / f"aside/store-{number}/file").read_text() for number in range(2)] == ["0", "1"]
