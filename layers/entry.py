@@ -90,6 +90,11 @@ def parents(path: bytes) -> list[bytes]:
     return [b"/".join(parts[:count]) for count in range(1, len(parts))]
 
 
+def is_reserved(path: bytes) -> bool:
+    """Whether a tar cannot hold ``path``: a name in it would be read as a mark of deletion."""
+    return WHITEOUT_PREFIX in path and any(part.startswith(WHITEOUT_PREFIX) for part in path.split(b"/"))
+
+
 def whiteout_name(path: bytes) -> bytes:
     """The tar name of the whiteout for ``path`` (image-spec layer.md, "Whiteouts")."""
     head, slash, name = path.rpartition(b"/")

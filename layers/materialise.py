@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from layers import owners
 from layers.descent import MAX_DEPTH
 from layers.digest import DiffId, LayerId, Rootfs
-from layers.entry import WHITEOUT_PREFIX, Entry, Kind
+from layers.entry import Entry, Kind, is_reserved
 from layers.errors import NotInStore
 from layers.index import Index
 from layers.leases import remove_tree
@@ -215,7 +215,7 @@ def _lasts(entry: Entry) -> bool:
         return False
     if any(b"=" in name for name, _ in entry.xattrs):
         return False
-    return b".wh." not in entry.path or not any(part.startswith(WHITEOUT_PREFIX) for part in entry.path.split(b"/"))
+    return not is_reserved(entry.path)
 
 
 def unclamped(context: StoreContext, record: LayerRecord) -> DiffId | None:

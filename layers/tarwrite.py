@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Callable, Iterable
 
 from layers.content import CHUNK, SMALL, Seen, chunks, show, small
-from layers.entry import WHITEOUT_PREFIX, Entry, FileSource, Kind, opaque_name, whiteout_name
+from layers.entry import Entry, FileSource, Kind, is_reserved, opaque_name, whiteout_name
 from layers.errors import PybuildError
 from layers.overlayfmt import is_reserved_xattr
 from layers.tarbatches import Batches
@@ -130,8 +130,12 @@ def _header(entry: Entry, clamp: int | None) -> bytes:
         return build(whiteout_name(path), b"0")
     if kind is Kind.OPAQUE:
         return build(opaque_name(path), b"0")
-    if WHITEOUT_PREFIX in path:
-        _check_names(path)
+    if is_reserved(path):
+        raise PybuildError(
+            f"{show(path)} cannot be stored in an image: names that begin with .wh. mark deleted files there",
+            hint="rename it, or leave it out",
+            code="reserved-name",
+        )
     mtime = mtime_ns // 1_000_000_000
     if clamp is not None and mtime > clamp:
         mtime = clamp
@@ -153,15 +157,6 @@ def _header(entry: Entry, clamp: int | None) -> bytes:
         device=device or (0, 0),
         xattrs=_checked_xattrs(path, xattrs) if xattrs else (),
     )
-
-
-def _check_names(path: bytes) -> None:
-    if any(part.startswith(WHITEOUT_PREFIX) for part in path.split(b"/")):
-        raise PybuildError(
-            f"{show(path)} cannot be stored in an image: names that begin with .wh. mark deleted files there",
-            hint="rename it, or leave it out",
-            code="reserved-name",
-        )
 
 
 def _checked_xattrs(path: bytes, xattrs: tuple[tuple[bytes, bytes], ...]) -> list[tuple[bytes, bytes]]:
