@@ -188,6 +188,10 @@ class Exporter:
     def idle(self) -> None:
         """See LayerSink. Where no output wants the bytes of layers, what is left to do for them is their diff ids, and
         that is done now: beside steps of a few milliseconds it would cost them more than it saves at the end."""
+        # Imported for the layers to come: there is time now, and later a step of the image would wait for it.
+        import layers.pack
+        import layers.packing  # noqa: F401 - for its effect
+
         with self._lock:
             if self._unread:
                 self._start()

@@ -43,10 +43,7 @@ class Board:
             self._sink.offer(position, result.layer, made=result.cached == "no")
 
     def idle(self) -> None:
-        """Nothing has ended for a while: there is time for what the image will need."""
-        import layers.pack
-        import layers.packing  # noqa: F401
-
+        """Nothing has ended for a while."""
         self._sink.idle()
 
     def merged(self, node: Node) -> StepResult | None:
