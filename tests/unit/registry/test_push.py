@@ -231,6 +231,7 @@ def test_a_proxy_that_limits_the_length_of_requests() -> None:
 def test_trouble_that_passes(fake: FakeRegistry, code: int) -> None:
     fake.fault("(POST|PATCH|PUT|HEAD) ", faults.status(code), times=2)
     send(fake)
+    assert [one.status for one in fake.log].count(code) == 2
 
 
 @pytest.mark.parametrize("act", [faults.status(500), faults.status(504), faults.reset, faults.unheard])

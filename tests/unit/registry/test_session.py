@@ -37,6 +37,8 @@ def test_credentials_of_the_files_are_used(tmp_path: Path) -> None:
             ours.credentials.store(fake.host, Credential("me", "pass"))
         with Session.of(environ) as ours:
             ours.sources(Reference.parse(f"{fake.host}/x"))[0].ping()
+        assert fake.log[-1].status == 200
+        assert any(name.lower() == "authorization" for name in fake.log[-1].headers)
 
 
 def test_files_with_mistakes(tmp_path: Path) -> None:
