@@ -12,7 +12,8 @@ import struct
 import sys
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, islice
 
 from layers.entry import BytesSource, Entry, Kind
 from layers.errors import IntegrityError, UnsafeArchive
@@ -34,6 +35,7 @@ _HASHED = 1
 
 _KINDS = tuple(Kind)
 _NUMBERS = {kind: number for number, kind in enumerate(_KINDS)}
+_FILE = _NUMBERS[Kind.FILE]
 
 
 class Found(NamedTuple):
@@ -64,6 +66,13 @@ def encode_record(entry: Entry, sha256: bytes | None, data: bytes = b"") -> byte
         name = path.decode(errors="backslashreplace")
         raise UnsafeArchive(f"{name} has an owner, size or time that no file can have") from error
     return b"".join((head, path.replace(b"/", b"\0"), link, xattrs, sha256 or b"", data))
+
+
+def encode_file(path: bytes, mode: int, uid: int, gid: int, mtime_ns: int, size: int, sha256: bytes) -> bytes:  # noqa: PLR0913, PLR0917 - as it is stored
+    """``encode_record`` of a FILE without xattrs, as most are."""
+    seconds, nanoseconds = divmod(mtime_ns, 1_000_000_000)
+    head = _HEAD.pack(_FILE, _HASHED, mode, uid, gid, seconds, nanoseconds, size, 0, 0, len(path), 0, 0, 0)
+    return b"".join((head, path.replace(b"/", b"\0"), sha256))
 
 
 def decode_record(data: bytes | mmap.mmap, offset: int) -> tuple[Entry, bytes | None]:
@@ -128,6 +137,13 @@ class IndexFile:
         self._offsets.append(self._position)
         self._file.write(record)
         self._position += len(record)
+
+    def add_many(self, records: bytes, lengths: Sequence[int]) -> None:
+        """Records that follow each other, and the length of each."""
+        ends = accumulate(lengths, initial=self._position)
+        self._offsets.extend(islice(ends, len(lengths)))
+        self._file.write(records)
+        self._position += len(records)
 
     def finish(self) -> None:
         if sys.byteorder == "big":

@@ -1,17 +1,23 @@
 """Making indexes: from streams that keep the rules of layers.entry, and from archives that keep none."""
 
 import hashlib
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import accumulate
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from layers.blobs import CHUNK
 from layers.content import show
 from layers.entry import BytesSource, Entry, FileSource, Kind, StreamSource, parents, sort_key
 from layers.errors import SourceChanged, UnsafeArchive
-from layers.index import KEPT, MAX_KEPT, Index, IndexFile, encode_record
+from layers.index import KEPT, MAX_KEPT, Index, IndexFile, decode_record, encode_record
+from layers.listed import Item, Stretch
+from layers.stretches import Records
 from layers.tree import Tree, resolve
+
+_Any = TypeVar("_Any", Entry, Item)
 
 
 class Indexer:
@@ -48,6 +54,23 @@ class Indexer:
         if entry.kind is Kind.DIRECTORY:
             self._above.append(entry.path)
         self._file.add(encode_record(entry, sha256, kept.data if kept is not None else b""))
+
+    def add_records(self, records: Records) -> None:
+        """What a process made of entries that come in order, below directories that came before."""
+        lengths = array("I", records.lengths)
+        if self._replay is not None:
+            self._replay_records(records.data, lengths)
+            return
+        self._file.add_many(records.data, lengths)
+        self._directory, _, self._name = records.last.rpartition(b"/")
+        self._above = [above for above in parents(records.last) if above]
+        if records.directory:
+            self._above.append(records.last)
+
+    def _replay_records(self, data: bytes, lengths: Sequence[int]) -> None:
+        assert self._replay is not None
+        for offset in accumulate(lengths[:-1], initial=0):
+            self._replay.put(*decode_record(data, offset))
 
     def _in_order(self, entry: Entry) -> bool:
         """Whether it comes later than all others, and its directory is there. For the first of a run of siblings."""
@@ -110,10 +133,12 @@ def _kept(entry: Entry, sha256: bytes | None) -> BytesSource | None:
             return None
 
 
-def lasting(entries: Iterable[Entry]) -> Iterator[Entry]:
+def lasting(entries: Iterable[_Any]) -> Iterator[_Any]:
     """The same entries; the bytes of streamed files that an index keeps are read before they pass by."""
     for entry in entries:
-        if entry.path in KEPT and isinstance(entry.source, StreamSource) and entry.size <= MAX_KEPT:
+        if isinstance(entry, Stretch):
+            yield entry
+        elif entry.path in KEPT and isinstance(entry.source, StreamSource) and entry.size <= MAX_KEPT:
             yield entry._replace(source=BytesSource(b"".join(iter(partial(entry.source.read, CHUNK), b""))))
         else:
             yield entry

@@ -11,7 +11,8 @@ from typing import NamedTuple
 from layers.compress import Compression, open_writer
 from layers.content import Seen
 from layers.digest import BlobDigest, DiffId, Digest
-from layers.entry import Entry
+from layers.listed import Item
+from layers.stretches import Records
 from layers.tarwrite import write_tar
 from layers.threads import Data, Pipe
 
@@ -25,30 +26,32 @@ class Packed(NamedTuple):
     blob_size: int
 
 
-def pack(
-    entries: Iterable[Entry],
+def pack(  # noqa: PLR0913 - what goes in, where it goes, and who is told
+    entries: Iterable[Item],
     write: Callable[[bytes | memoryview], object],
     compression: Compression,
     *,
     clamp: int | None = None,
     seen: Seen | None = None,
+    records: Callable[[Records], None] | None = None,
 ) -> Packed:
-    """Packs ``entries`` (see ``tarwrite.write_tar`` for ``clamp`` and ``seen``) and gives the blob to ``write``.
+    """Packs ``entries`` (see ``tarwrite.write_tar`` for ``clamp``, ``seen`` and ``records``) and gives ``write`` the
+    blob.
 
-    ``write`` is called in another thread, ``entries`` and ``seen`` in this one. An error in any of them, or those of
-    ``write_tar``, ends everything and is raised; what ``write`` got until then is no blob.
+    ``write`` is called in another thread, ``entries``, ``seen`` and ``records`` in this one. An error in any of them,
+    or those of ``write_tar``, ends everything and is raised; what ``write`` got until then is no blob.
     """
     tar_hash = hashlib.sha256()
     blob = _Blob(write)
     if compression.kind == "none":
         with _Pipes(Pipe(tar_hash.update), Pipe(blob.write_unhashed)) as pipes:
-            size = write_tar(entries, pipes.put, clamp=clamp, seen=seen)
+            size = write_tar(entries, pipes.put, clamp=clamp, seen=seen, records=records)
         digest = Digest.from_raw(tar_hash.digest())
         return Packed(DiffId(digest), size, BlobDigest(digest), blob.size)
     compressor = open_writer(blob.write, compression)
     try:
         with _Pipes(Pipe(tar_hash.update), Pipe(compressor.write)) as pipes:
-            size = write_tar(entries, pipes.put, clamp=clamp, seen=seen)
+            size = write_tar(entries, pipes.put, clamp=clamp, seen=seen, records=records)
     except BaseException:
         compressor.cancel()
         raise

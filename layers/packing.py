@@ -13,6 +13,7 @@ from layers.errors import NotInStore
 from layers.image import Descriptor
 from layers.keptindexes import adopt
 from layers.leases import remove_tree
+from layers.listed import Item
 from layers.materialise import Materialiser, open_blob, unclamped
 from layers.pullrecords import Origin
 from layers.records import BlobRecord, LayerRecord, Packing
@@ -36,7 +37,7 @@ class Packer:
         self._materialiser = materialiser
 
     def add_layer(
-        self, entries: Iterable[Entry], below: Rootfs, compression: "Compression", progress: Progress | None = None
+        self, entries: Iterable[Item], below: Rootfs, compression: "Compression", progress: Progress | None = None
     ) -> LayerId:
         from layers.compress import writer_id
         from layers.indexing import Indexer, lasting
@@ -50,7 +51,8 @@ class Packer:
                 Indexer(temporary, lambda: self._materialiser.tree(below, contents=False)) as index,
                 context.blobs.writer() as writer,
             ):
-                packed = pack(lasting(entries), self._told(writer, progress), compression, seen=index.add)
+                told = self._told(writer, progress)
+                packed = pack(lasting(entries), told, compression, seen=index.add, records=index.add_records)
                 index.finish()
                 writer.commit(packed.blob, packed.blob_size)
             blob = BlobRecord(

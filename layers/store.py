@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from layers.entry import Entry
     from layers.gc import Collector, PruneReport
     from layers.image import Descriptor
+    from layers.listed import Item
     from layers.materialise import Materialiser
     from layers.packing import Packer
     from layers.tarstream import TarStream
@@ -200,7 +201,7 @@ class Store:
 
     def add_layer(
         self,
-        entries: "Iterable[Entry]",
+        entries: "Iterable[Item]",
         below: Rootfs,
         *,
         compression: "Compression | None" = None,

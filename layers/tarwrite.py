@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterable
 from layers.content import CHUNK, SMALL, Seen, chunks, show, small
 from layers.entry import Entry, FileSource, Kind, is_reserved, opaque_name, whiteout_name
 from layers.errors import PybuildError
+from layers.listed import Item, Stretch, expanded
 from layers.overlayfmt import is_reserved_xattr
+from layers.stretches import Records, Stretches
 from layers.tarbatches import Batches
 from layers.tarheader import BLOCK, END, build, padding, plain_file
 
@@ -28,11 +30,19 @@ _FLAGS = {
 }
 
 
-def write_tar(entries: Iterable[Entry], write: Write, *, clamp: int | None = None, seen: Seen | None = None) -> int:
+def write_tar(
+    entries: Iterable[Item],
+    write: Write,
+    *,
+    clamp: int | None = None,
+    seen: Seen | None = None,
+    records: Callable[[Records], None] | None = None,
+) -> int:
     """Writes the archive and gives its size in bytes.
 
     ``clamp``: no mtime is later than this (seconds since the epoch). ``seen`` gets each entry, and the raw SHA-256 of a
-    FILE's bytes. What ``write`` is given never changes afterwards, and comes in pieces of about 1 MiB.
+    FILE's bytes; with ``records``, that gets some of them in its place, as records of an index. What ``write`` is given
+    never changes afterwards, and comes in pieces of about 1 MiB.
 
     Raises SourceChanged when a file has another size or digest than its entry says, PybuildError for what no layer can
     hold: a name that begins with ``.wh.``, an extended attribute with ``=`` in its name.
@@ -44,22 +54,30 @@ def write_tar(entries: Iterable[Entry], write: Write, *, clamp: int | None = Non
         if seen is not None:
             seen(entry, digest)
 
-    def alone(entry: Entry, header: bytes) -> None:
+    def alone(entry: Entry, block: bytes) -> None:
         digest = None
         if entry.kind is not Kind.FILE:
-            out.add(header)
+            out.add(block)
         elif entry.size <= SMALL:
-            digest = _small(entry, header, out, hashed=hashed)
+            digest = _small(entry, block, out, hashed=hashed)
         else:
-            out.add(header)
+            out.add(block)
             digest = _large(entry, out, hashed=hashed)
         done(entry, digest)
 
-    with Batches(out.piece, done, alone, hashed=hashed) as batches:
-        for entry in entries:
-            header = _header(entry, clamp)
-            if not batches.take(entry, header):
-                alone(entry, header)
+    with (
+        Batches(out.piece, done, alone, hashed=hashed) as batches,
+        Stretches(out.piece, records or _unwanted, lambda entry: alone(entry, header(entry, clamp))) as stretches,
+    ):
+        for entry in entries if records is not None and clamp is None else expanded(entries):
+            if isinstance(entry, Stretch):
+                batches.flush()
+                stretches.take(entry)
+            elif not stretches.queue(entry):
+                block = header(entry, clamp)
+                if not batches.take(entry, block):
+                    alone(entry, block)
+        stretches.flush()
         batches.flush()
     out.add(END)
     out.flush()
@@ -98,10 +116,10 @@ class _Out:
             self._write(joined)
 
 
-def _small(entry: Entry, header: bytes, out: _Out, *, hashed: bool) -> bytes | None:
+def _small(entry: Entry, block: bytes, out: _Out, *, hashed: bool) -> bytes | None:
     """Writes a FILE; gives the digest of its bytes when it is asked for. One that was checked isn't made again."""
     data = small(entry)
-    out.add(header + data + _ZEROS[: -len(data) & (BLOCK - 1)])
+    out.add(block + data + _ZEROS[: -len(data) & (BLOCK - 1)])
     if not hashed:
         return None
     source = entry.source
@@ -124,7 +142,11 @@ def _large(entry: Entry, out: _Out, *, hashed: bool) -> bytes | None:
     return known if digest is None else digest.digest()
 
 
-def _header(entry: Entry, clamp: int | None) -> bytes:
+def _unwanted(records: Records) -> None:
+    raise AssertionError("nobody asked for records")
+
+
+def header(entry: Entry, clamp: int | None) -> bytes:
     path, kind, mode, uid, gid, mtime_ns, size, link, device, xattrs, _ = entry
     if kind is Kind.WHITEOUT:
         return build(whiteout_name(path), b"0")

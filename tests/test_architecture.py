@@ -35,6 +35,8 @@ RANKS: tuple[tuple[str, ...], ...] = (
         "layers.tarwrite",
         "layers.tarbatches",
         "layers.readworker",
+        "layers.listed",
+        "layers.stretches",
         "layers.beside",
         "layers.idmap",
         "layers.processids",

@@ -17,11 +17,12 @@ from builder.plan.content import BATCH, Described
 from builder.plan.contextmemory import Memories, Memory
 from builder.plan.hashing import Check, Wanted, hash_files, unchecked
 from builder.plan.hostfiles import HostFiles, Ignores
-from builder.plan.listing import PLAIN, Listing, Stat, key_of, make_stat, read_extra
-from builder.plan.rows import make_entry, rows_of
+from builder.plan.listing import Listing, key_of, make_stat, read_extra
+from builder.plan.rows import entry_of, rows_of
 from layers.entry import BytesSource, Entry
 from layers.errors import SourceChanged
 from layers.filedigests import StatKey
+from layers.listed import PLAIN, Stat
 
 
 class Context:
@@ -134,6 +135,17 @@ class Context:
         for path, listing in done.batch:
             yield Described(path, rows.get(path, listing.rows or b""))
 
+    def listing(self, directory: bytes) -> Listing | None:
+        """All that is known of ``directory``; None when there is no such directory."""
+        listing = self._files.listing(directory)
+        if listing is not None:
+            self._files.complete(directory, listing)
+        return listing
+
+    def host(self, directory: bytes) -> bytes:
+        """Where ``directory`` is."""
+        return self._files.path(directory)
+
     def shared_files(self, directory: bytes) -> dict[bytes, tuple[int, int]]:
         """(device, inode) of the files directly in ``directory`` that have several names on the host, by name."""
         listing = self._files.listing(directory)
@@ -151,15 +163,13 @@ class Context:
         host = self._files.path(b"") + b"/."
         record = make_stat(b"", os.stat(host))
         assert record is not None
-        return make_entry(self._root, b"", record, read_extra(host, record, owners=self._files.owners), None)
+        return entry_of(self._root, b"", record, read_extra(host, record, owners=self._files.owners), None)
 
     def _entries(self, path: bytes, listing: Listing, which: slice) -> list[Entry]:
         self._files.complete(path, listing)
         extras = listing.extras or {}
         records = list(enumerate(listing.stats()))[which]
-        return [
-            make_entry(self._root, path, record, extras.get(at, PLAIN), listing.digest(at)) for at, record in records
-        ]
+        return [entry_of(self._root, path, record, extras.get(at, PLAIN), listing.digest(at)) for at, record in records]
 
     def _hash(self, wanted: Sequence[Wanted]) -> list[bytes]:
         """Digests that are remembered file by file."""

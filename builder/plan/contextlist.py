@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 from builder.dockerfile.ignore import Matcher, Rule
 from builder.plan.hashing import unreadable
-from builder.plan.listing import KINDS
 from layers.entry import Kind
+from layers.listed import KINDS
 from layers.tuples import NamedTuple
 
 

@@ -8,9 +8,10 @@ import stat
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
-from builder.plan.listing import Listing, digest_at, key_of, newest, pack_extras, unpack_extras, unpack_stats
+from builder.plan.listing import Listing, key_of, pack_extras, unpack_extras
 from layers.directories import Details, DirectoryKey, Known, Remembered
 from layers.filedigests import COARSE_TICK_NS, StatKey, settled
+from layers.listed import digest_at, unpack_stats
 from layers.tuples import NamedTuple
 
 _NO_DIGEST = bytes(32)
@@ -102,9 +103,7 @@ class Memory:
     def _packed(self, listing: Listing) -> tuple[Known, Details]:
         digests = bytes(listing.digests or b"")
         known = Known(listing.signature(), listing.rows or b"")
-        if listing.newest is None:
-            listing.newest = newest(listing.stats())
-        if listing.newest >= self._scanned_ns - COARSE_TICK_NS:
+        if listing.weigh().newest >= self._scanned_ns - COARSE_TICK_NS:
             young = [at for at, record in enumerate(listing.stats()) if not settled(key_of(record), self._scanned_ns)]
             if young:
                 known = Known(b"", b"")

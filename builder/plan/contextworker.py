@@ -18,11 +18,16 @@ import stat
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from builder.plan.content import digest_rows
+from builder.plan.listing import carried_xattr
+from builder.plan.rows import row
 from layers.beside import read_message, write_message
+from layers.listed import PLAIN
 
 if TYPE_CHECKING:
     from builder.plan.hostfiles import HostFiles, Ignores
     from builder.plan.listing import Listing
+    from layers.listed import Extra, Stat
 
 LARGEST = 64 << 10
 UNKNOWN = bytes(32)
@@ -39,12 +44,16 @@ def hash_one(path: bytes, key: tuple[int, int, int, int, int]) -> bytes:
     except OSError:
         return UNKNOWN
     try:
-        data = os.read(descriptor, key[0] + 1)
-        status = os.fstat(descriptor)
+        return _hash(descriptor, key)
     except OSError:
         return UNKNOWN
     finally:
         os.close(descriptor)
+
+
+def _hash(descriptor: int, key: tuple[int, int, int, int, int]) -> bytes:
+    data = os.read(descriptor, key[0] + 1)
+    status = os.fstat(descriptor)
     found = (status.st_size, status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
     return hashlib.sha256(data).digest() if found == key and len(data) == key[0] else UNKNOWN
 
@@ -77,32 +86,58 @@ def listings(files: "HostFiles", directories: Sequence[bytes], number: int, *, t
 
 def _look_into(files: "HostFiles", path: bytes, listing: "Listing") -> None:
     """Extras, digests and rows, in one pass over the names."""
-    from builder.plan.content import digest_rows
-    from builder.plan.listing import PLAIN, newest
-    from builder.plan.rows import row
+    folder = os.open(files.path(path), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        listing.extras, digests, rows = _closer(files, path, folder, listing.stats())
+    finally:
+        os.close(folder)
+    listing.weigh()
+    listing.digests = bytearray(b"".join(digests))
+    listing.rows = digest_rows(rows) if rows is not None else None
 
+
+def _closer(
+    files: "HostFiles", path: bytes, folder: int, stats: "Sequence[Stat]"
+) -> "tuple[dict[int, Extra], list[bytes], list[bytes] | None]":
     prefix = files.path(path) + b"/"
     extras = {}
     digests = []
     rows: list[bytes] | None = []
-    stats = listing.stats()
     for position, record in enumerate(stats):
         name, mode, inode, device, _, _, _, size, mtime_ns, ctime_ns, _ = record
-        extra = files.look_closer(prefix + name, record)
-        if extra is not PLAIN:
-            extras[position] = extra
-        digest = UNKNOWN
-        if mode & 0o170000 == stat.S_IFREG and size <= LARGEST:
-            digest = hash_one(prefix + name, (size, device, inode, mtime_ns, ctime_ns))
+        regular = mode & 0o170000 == stat.S_IFREG
+        key = (size, device, inode, mtime_ns, ctime_ns)
+        digest = _hash_plain(folder, name, key) if regular and size <= LARGEST else UNKNOWN
+        extra = PLAIN
+        if digest == UNKNOWN:
+            extra = files.look_closer(prefix + name, record)
+            if extra is not PLAIN:
+                extras[position] = extra
+            if regular and size <= LARGEST:
+                digest = hash_one(prefix + name, key)
         digests.append(digest)
-        if digest == UNKNOWN and mode & 0o170000 == stat.S_IFREG:
+        if digest == UNKNOWN and regular:
             rows = None
         if rows is not None:
             rows.append(row(files.root, path, record, extra, digest))
-    listing.newest = newest(stats)
-    listing.extras = extras
-    listing.digests = bytearray(b"".join(digests))
-    listing.rows = digest_rows(rows) if rows is not None else None
+    return extras, digests, rows
+
+
+def _hash_plain(folder: int, name: bytes, key: tuple[int, int, int, int, int]) -> bytes:
+    """As ``hash_one``, of a file in the directory ``folder``; UNKNOWN also for one with attributes that COPY keeps."""
+    try:
+        descriptor = os.open(name, _FLAGS, dir_fd=folder)
+    except OSError:
+        return UNKNOWN
+    try:
+        names = os.listxattr(descriptor)
+        if names and any(carried_xattr(os.fsencode(name)) for name in names):
+            return UNKNOWN
+        return _hash(descriptor, key)
+    except OSError:
+        return UNKNOWN
+    finally:
+        os.close(descriptor)
 
 
 def main() -> None:

@@ -9,8 +9,9 @@ from typing import Protocol
 
 from builder.plan.contextmemory import Memory
 from builder.plan.hashing import unreadable
-from builder.plan.listing import PLAIN, Extra, Listing, Stat, make_stat, read_extra, scan
+from builder.plan.listing import Listing, make_stat, read_extra, scan
 from layers.errors import SourceChanged
+from layers.listed import PLAIN, Extra, Stat
 
 
 class Ignores(Protocol):

@@ -5,37 +5,17 @@ import hashlib
 import marshal
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from operator import attrgetter
 
 from layers.directories import Known
-from layers.entry import Kind
 from layers.filedigests import StatKey
+from layers.listed import KINDS, PLAIN, RAW, Extra, Stat, Xattrs, digest_at, pack_stats, unpack_stats
 from layers.owners import PREFIX, owner_of
+from layers.tuples import NamedTuple
 
-KINDS = {
-    stat.S_IFREG: Kind.FILE,
-    stat.S_IFDIR: Kind.DIRECTORY,
-    stat.S_IFLNK: Kind.SYMLINK,
-    stat.S_IFIFO: Kind.FIFO,
-    stat.S_IFCHR: Kind.CHAR,
-    stat.S_IFBLK: Kind.BLOCK,
-    stat.S_IFSOCK: Kind.FILE,  # no layer can hold a socket: it becomes an empty file, as in BuildKit
-}
 _NO_XATTRS = {errno.ENOTSUP, errno.ENODATA}
-_RAW = 32
-_UNKNOWN = bytes(_RAW)
 _SIGNED = b"listing 1\0"
-
-Xattrs = tuple[tuple[bytes, bytes], ...]
-Stat = tuple[bytes, int, int, int, int, int, int, int, int, int, int]
-"""Name, then of its stat: mode, inode, device, links, uid, gid, size, mtime_ns, ctime_ns, device number of a special
-file."""
-
-Extra = tuple[bytes | None, Xattrs, int, int]
-"""What a stat does not say: link text, xattrs, uid and gid (0 and 0 where owners do not count)."""
-
-PLAIN: Extra = (None, (), 0, 0)
 
 Carried = tuple[
     tuple[int, int] | None,
@@ -45,19 +25,19 @@ Carried = tuple[
     dict[int, Extra] | None,
     bytes | None,
     bytes | None,
-    int | None,
+    tuple[int, int, int, bool] | None,
 ]
-"""A listing's identity, packed stats, size, folders, extras, digests, rows, newest time, as ``marshal`` writes them."""
+"""A listing's identity, packed stats, size, folders, extras, digests, rows, weight, as ``marshal`` writes them."""
 
 
 class Listing:
     """One directory: the stats of its names, packed, and what has been learnt of them since.
 
     ``folders``: names of the directories in it; ``extras``: of those that have any, by position, None before they were
-    read; ``rows``: the digest of the rows of all of it (builder.plan.content), None before there is one; ``newest``:
-    the latest mtime or ctime (ns) of any, None when it was not looked for. ``identity``:
-    device and inode of the directory; None of what is no whole directory. The store is ``asked`` once what it remembers
-    of that; ``found``: what it knows of a directory of this very signature, so that nothing else need be read.
+    read; ``rows``: the digest of the rows of all of it (builder.plan.content), None before there is one; ``weight``:
+    None before it was weighed. ``identity``: device and inode of the directory; None of what is no whole directory. The
+    store is ``asked`` once what it remembers of that; ``found``: what it knows of a directory of this very signature,
+    so that nothing else need be read.
     """
 
     __slots__ = (
@@ -68,14 +48,15 @@ class Listing:
         "folders",
         "found",
         "identity",
-        "newest",
         "packed",
         "rows",
         "size",
+        "weight",
     )
 
     def __init__(self, carried: "Carried") -> None:
-        self.identity, self.packed, self.size, self.folders, self.extras, digests, self.rows, self.newest = carried
+        self.identity, self.packed, self.size, self.folders, self.extras, digests, self.rows, weight = carried
+        self.weight = Weight(*weight) if weight is not None else None
         self.digests = bytearray(digests) if digests is not None else None
         self.early: dict[int, Extra] = {}
         """Of names that were looked at before the directory was."""
@@ -85,12 +66,14 @@ class Listing:
     @classmethod
     def of(cls, stats: Sequence[Stat], identity: tuple[int, int] | None = None) -> "Listing":
         folders = tuple([record[0] for record in stats if record[1] & 0o170000 == stat.S_IFDIR])
-        return cls((identity, marshal.dumps(list(stats), 2), len(stats), folders, None, None, None, None))
+        return cls((identity, pack_stats(stats), len(stats), folders, None, None, None, None))
 
     def carried(self) -> "Carried":
         """What another process needs to have the same listing; nothing that the store knows of it."""
         digests = bytes(self.digests) if self.digests is not None else None
-        return (self.identity, self.packed, self.size, self.folders, self.extras, digests, self.rows, self.newest)
+        weight = self.weight
+        plain = (weight.size, weight.newest, weight.content, weight.linked) if weight is not None else None
+        return (self.identity, self.packed, self.size, self.folders, self.extras, digests, self.rows, plain)
 
     def signature(self) -> bytes:
         """Differs when any name, mode, owner, size, time or inode does. ctime: also when link text or xattrs do."""
@@ -99,26 +82,18 @@ class Listing:
     def stats(self) -> list[Stat]:
         return unpack_stats(self.packed)
 
+    def weigh(self) -> "Weight":
+        if self.weight is None:
+            self.weight = weigh(self.stats())
+        return self.weight
+
     def digest(self, position: int) -> bytes | None:
         return digest_at(self.digests, position)
 
     def learn(self, position: int, digest: bytes) -> None:
         if self.digests is None:
-            self.digests = bytearray(self.size * _RAW)
-        self.digests[position * _RAW : (position + 1) * _RAW] = digest
-
-
-def digest_at(digests: bytes | bytearray | None, position: int) -> bytes | None:
-    """The digest of the file at ``position``; None when it is not known."""
-    if not digests:
-        return None
-    raw = bytes(digests[position * _RAW : (position + 1) * _RAW])
-    return None if raw == _UNKNOWN else raw
-
-
-def unpack_stats(packed: bytes) -> list[Stat]:
-    stats: list[Stat] = marshal.loads(packed)  # noqa: S302 - packed by ourselves
-    return stats
+            self.digests = bytearray(self.size * RAW)
+        self.digests[position * RAW : (position + 1) * RAW] = digest
 
 
 def pack_extras(extras: dict[int, Extra]) -> bytes:
@@ -154,9 +129,30 @@ def scan(host: bytes) -> tuple[list[Stat], tuple[int, int]]:
     return records, (identity.st_dev, identity.st_ino)
 
 
-def newest(stats: Iterable[Stat]) -> int:
-    """The latest mtime or ctime, in ns; 0 of nothing."""
-    return max([max(record[8], record[9]) for record in stats], default=0)
+class Weight(NamedTuple):
+    """``size``: how many names there are; ``newest``: the latest mtime or ctime (ns) of any, 0 of nothing;
+    ``content``: bytes of the files, as ``content_of`` counts them; ``linked``: whether a file has several names."""
+
+    size: int
+    newest: int
+    content: int
+    linked: bool
+
+
+def weigh(stats: Sequence[Stat]) -> Weight:
+    newest = content = 0
+    linked = False
+    for _, mode, _, _, links, _, _, size, mtime_ns, ctime_ns, _ in stats:
+        newest = max(newest, mtime_ns, ctime_ns)
+        if mode & 0o170000 == stat.S_IFREG:
+            content += size + (-size & 511)
+            linked = linked or links > 1
+    return Weight(len(stats), newest, content, linked)
+
+
+def content_of(record: Stat) -> int:
+    """Bytes of a file, filled up to blocks of an archive; 0 of anything else."""
+    return record[7] + (-record[7] & 511) if record[1] & 0o170000 == stat.S_IFREG else 0
 
 
 def key_of(record: Stat) -> StatKey:

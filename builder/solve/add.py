@@ -15,11 +15,12 @@ from typing import IO
 from builder.plan.graph import AddOp, WebFile
 from builder.plan.listing import carried_xattr
 from builder.plan.select import Root, Selection
-from builder.solve.copy import placed_entries
+from builder.solve.copy import placed_items
 from builder.solve.pending import Pending
 from builder.solve.placing import CannotPlace, NewDirectory, Owner, chain, destination, find_owner, show
 from layers.entry import Entry, FileSource, Kind, StreamSource
 from layers.errors import IntegrityError, SourceChanged, UnsafeArchive
+from layers.listed import Item, expanded
 from layers.tree import Tree, resolve
 
 _HEADER = 512
@@ -37,12 +38,17 @@ Reader = Callable[[int], bytes]
 
 
 def add_entries(op: AddOp, selection: Selection, dest: Tree, now_ns: int) -> Iterator[Entry]:
-    """The layer of ``op`` over ``dest``. Raises as ``copy_entries`` does; UnsafeArchive and IntegrityError for an
+    """``add_items``, entry by entry."""
+    return expanded(add_items(op, selection, dest, now_ns))
+
+
+def add_items(op: AddOp, selection: Selection, dest: Tree, now_ns: int) -> Iterator[Item]:
+    """The layer of ``op`` over ``dest``. Raises as ``copy_items`` does; UnsafeArchive and IntegrityError for an
     archive that cannot be read to its end."""
     owner = find_owner(op.chown, dest) if op.chown is not None and (selection.roots or selection.inline) else None
     archives = {number for number, root in enumerate(selection.roots) if _unpacks(root)}
     if not archives:
-        yield from placed_entries(op, selection, dest, owner, now_ns)
+        yield from placed_items(op, selection, dest, owner, now_ns)
         return
     import tempfile
 
@@ -53,10 +59,10 @@ def add_entries(op: AddOp, selection: Selection, dest: Tree, now_ns: int) -> Ite
             if number in archives:
                 unpacking.unpack(root)
             else:
-                _put_all(pending, placed_entries(op, _only(selection, root), pending, owner, now_ns))
+                _put_all(pending, expanded(placed_items(op, _only(selection, root), pending, owner, now_ns)))
         if selection.inline:
             inline = Selection(selection.tree, (), selection.inline)
-            _put_all(pending, placed_entries(op, inline, pending, owner, now_ns))
+            _put_all(pending, expanded(placed_items(op, inline, pending, owner, now_ns)))
         yield from pending.entries()
 
 

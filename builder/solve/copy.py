@@ -4,15 +4,11 @@ The entries come out in stream order with every parent directory, whatever the n
 several sources pour into are merged name by name, so only one listing a level is held.
 """
 
-import os
-import stat
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol, runtime_checkable
 
 from builder.plan.filtered import Filtered
 from builder.plan.graph import AddOp, CopyOp, InlineFile
-from builder.plan.listing import carried_xattr
-from builder.plan.modes import Mode, parse_mode
+from builder.plan.modes import parse_mode
 from builder.plan.select import Root, Selection
 from builder.solve.placing import (
     CannotPlace,
@@ -25,87 +21,14 @@ from builder.solve.placing import (
     find_owner,
     show,
 )
-from layers.entry import BytesSource, Entry, FileSource, Kind
+from builder.solve.pouring import Metadata, Pour, Source, pour_listed
+from layers.entry import BytesSource, Entry, Kind
+from layers.listed import Item, expanded
 from layers.tree import Tree
 from layers.tuples import NamedTuple
 
-Xattrs = tuple[tuple[bytes, bytes], ...]
-
 _FEW = 16
 """Up to this many names are looked up one by one below; for more, the directory below is listed once."""
-
-
-class Metadata(NamedTuple):
-    """What COPY makes of a source's mode and owner. ``owner`` None keeps the source's (``keep``) or gives 0:0."""
-
-    owner: Owner | None
-    mode: Mode | None
-    keep: bool
-
-    def apply(self, entry: Entry, path: bytes, below: tuple[tuple[bytes, bytes], ...] = ()) -> Entry:
-        """``entry`` at ``path``. ``below``: xattrs of a directory that is there already; the source's are added."""
-        _, kind, mode, uid, gid, mtime_ns, size, link, device, xattrs, source = entry
-        if self.owner is not None:
-            uid, gid = self.owner
-        elif not self.keep:
-            uid = gid = 0
-        if self.mode is not None and kind is not Kind.SYMLINK:
-            mode = self.mode.apply(mode, directory=kind is Kind.DIRECTORY)
-        if xattrs or below:
-            xattrs = _merged(below, xattrs)
-        return Entry(path, kind, mode, uid, gid, mtime_ns, size, link, device, xattrs, source)
-
-
-def _merged(below: Xattrs, above: Xattrs) -> Xattrs:
-    carried = {name: value for name, value in above if carried_xattr(name)}
-    return tuple(sorted({**dict(below), **carried}.items()))
-
-
-@runtime_checkable
-class KnowsLinks(Protocol):
-    """A tree that can tell which of its files are one file with several names."""
-
-    def shared_files(self, directory: bytes, /) -> Mapping[bytes, tuple[int, int]]: ...
-
-
-class Source:
-    """One source while it is copied: hard links are kept inside of it, not between two (reference 1.10)."""
-
-    def __init__(self, tree: Tree, whole: Tree | None = None) -> None:
-        self.tree = tree
-        unfiltered = whole or tree
-        self._links = unfiltered if isinstance(unfiltered, KnowsLinks) else None
-        self._first: dict[tuple[int, int], bytes] = {}
-
-    def file_ids(self, directory: bytes, entries: Sequence[Entry]) -> Mapping[bytes, tuple[int, int]]:
-        """What tells files with several names apart, by path in the source."""
-        if self._links is not None:
-            shared = self._links.shared_files(directory)
-            prefix = directory + b"/" if directory else b""
-            return {prefix + name: number for name, number in shared.items()} if shared else shared
-        found = {}
-        for entry in entries:
-            if entry.kind is Kind.FILE and isinstance(entry.source, FileSource):
-                status = os.lstat(entry.source.path)
-                if status.st_nlink > 1 and stat.S_ISREG(status.st_mode):
-                    found[entry.path] = (status.st_dev, status.st_ino)
-        return found
-
-    def linked(self, entry: Entry, number: tuple[int, int] | None) -> Entry:
-        """``entry``, or a HARDLINK when its file is in the layer already."""
-        if number is None:
-            return entry
-        first = self._first.setdefault(number, entry.path)
-        if first == entry.path:
-            return entry
-        return entry._replace(kind=Kind.HARDLINK, link=first, size=0, source=None)
-
-
-class Pour(NamedTuple):
-    """The contents of a source's directory, on their way into a directory of the destination."""
-
-    source: Source
-    directory: bytes
 
 
 class Single(NamedTuple):
@@ -126,23 +49,6 @@ class _Child(NamedTuple):
     number: tuple[int, int] | None
 
 
-class _Level(NamedTuple):
-    """A directory that is being poured: ``start`` cuts its path off those of ``entries``, ``prefix`` goes before."""
-
-    entries: Iterator[Entry]
-    start: int
-    prefix: bytes
-    numbers: Mapping[bytes, tuple[int, int]]
-
-
-def _level(path: bytes, part: Pour) -> _Level:
-    check_depth(path)
-    source, directory = part
-    entries = source.tree.children(directory)
-    start = len(directory) + 1 if directory else 0
-    return _Level(iter(entries), start, path + b"/" if path else b"", source.file_ids(directory, entries))
-
-
 class Merge:
     """Entries of a destination directory that parts are copied into, in the order of the parts."""
 
@@ -150,13 +56,13 @@ class Merge:
         self._dest = dest
         self._metadata = metadata
 
-    def fill(self, path: bytes, parts: Sequence[Part], *, new: bool) -> Iterator[Entry]:
+    def fill(self, path: bytes, parts: Sequence[Part], *, new: bool) -> Iterator[Item]:
         """Everything below directory ``path``. ``new``: nothing of it is in the destination yet.
 
         Raises CannotPlace for a directory over what is none, and for anything else over a directory.
         """
         if new and len(parts) == 1 and isinstance(parts[0], Pour):
-            yield from self._pour(path, parts[0])
+            yield from pour_listed(path, parts[0], self._metadata)
             return
         check_depth(path)
         prefix = path + b"/" if path else b""
@@ -165,31 +71,13 @@ class Merge:
         for name in sorted(names):
             yield from self._place(prefix + name, names[name], below.get(name))
 
-    def _pour(self, path: bytes, part: Pour) -> Iterator[Entry]:
-        """As ``fill`` for one source alone: most copies are this, of very many files."""
-        source = part.source
-        apply = self._metadata.apply
-        open_levels = [_level(path, part)]
-        while open_levels:
-            entries, start, prefix, numbers = open_levels[-1]
-            for entry in entries:
-                placed = apply(entry, prefix + entry.path[start:])
-                if numbers and entry.path in numbers:
-                    placed = source.linked(placed, numbers[entry.path])
-                yield placed
-                if entry.kind is Kind.DIRECTORY:
-                    open_levels.append(_level(placed.path, Pour(source, entry.path)))
-                    break
-            else:
-                open_levels.pop()
-
     def _below(self, path: bytes, prefix: bytes, names: Mapping[bytes, object]) -> dict[bytes, Entry]:
         if len(names) > _FEW:
             return {entry.path[len(prefix) :]: entry for entry in self._dest.children(path)}
         found = {name: self._dest.lookup(prefix + name) for name in names}
         return {name: entry for name, entry in found.items() if entry is not None}
 
-    def _place(self, path: bytes, children: Sequence[_Child], below: Entry | None) -> Iterator[Entry]:
+    def _place(self, path: bytes, children: Sequence[_Child], below: Entry | None) -> Iterator[Item]:
         there = below
         for number, child in enumerate(children):
             if there is not None and there.kind is Kind.DIRECTORY and _only_leads(child):
@@ -317,18 +205,23 @@ def _inline(file: InlineFile, now_ns: int) -> Root:
 
 
 def copy_entries(op: CopyOp | AddOp, selection: Selection, dest: Tree, now_ns: int) -> Iterator[Entry]:
+    """``copy_items``, entry by entry."""
+    return expanded(copy_items(op, selection, dest, now_ns))
+
+
+def copy_items(op: CopyOp | AddOp, selection: Selection, dest: Tree, now_ns: int) -> Iterator[Item]:
     """The layer of ``op`` over ``dest``; ``now_ns`` is the time of new directories and heredocs.
 
     Raises CannotPlace (sources that do not fit what is there) and PybuildError (an owner that cannot be).
     """
     owner = find_owner(op.chown, dest) if op.chown is not None and (selection.roots or selection.inline) else None
-    yield from placed_entries(op, selection, dest, owner, now_ns)
+    yield from placed_items(op, selection, dest, owner, now_ns)
 
 
-def placed_entries(
+def placed_items(
     op: CopyOp | AddOp, selection: Selection, dest: Tree, owner: Owner | None, now_ns: int
-) -> Iterator[Entry]:
-    """``copy_entries`` with the owner of ``--chown`` already looked up."""
+) -> Iterator[Item]:
+    """``copy_items`` with the owner of ``--chown`` already looked up."""
     if not selection.roots and not selection.inline:
         return
     mode = parse_mode(op.chmod) if op.chmod is not None else None

@@ -8,9 +8,11 @@ import hashlib
 from collections.abc import Iterator
 
 from builder.plan.select_mounts import Chosen
-from builder.solve.copy import Merge, Metadata, Pour, Source
+from builder.solve.copy import Merge
+from builder.solve.pouring import Metadata, Pour, Source
 from layers.digest import CacheKey, Digest, LayerId
 from layers.entry import Entry, Kind
+from layers.listed import expanded
 from layers.store import Store
 from layers.storecontext import KeyedLocks
 from layers.unpack import unpack
@@ -33,7 +35,7 @@ def entries(chosen: Chosen) -> Iterator[Entry]:
     yield metadata.apply(entry, TOP)
     if entry.kind is Kind.DIRECTORY:
         pour = Pour(Source(chosen.tree), entry.path)
-        yield from Merge(Stack(()), metadata).fill(TOP, [pour], new=True)
+        yield from expanded(Merge(Stack(()), metadata).fill(TOP, [pour], new=True))
 
 
 def context_layer(chosen: Chosen, store: Store, now: float) -> LayerId:

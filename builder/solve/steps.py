@@ -12,8 +12,8 @@ from builder.events import Phase, StepOutput, Warned
 from builder.plan.graph import AddOp, CopyOp, ImageOp, LocalOp, MergeOp, Node, RunOp, ScratchOp, WorkdirOp
 from builder.plan.select import Selection
 from builder.plan.select_mounts import MountSelection
-from builder.solve.add import add_entries
-from builder.solve.copy import copy_entries
+from builder.solve.add import add_items
+from builder.solve.copy import copy_items
 from builder.solve.mounts import NOTHING, Helpers, Mounted, mounted
 from builder.solve.placing import can_find, unknown_owners
 from builder.solve.run import Surroundings, run_step
@@ -22,8 +22,8 @@ from builder.solve.stepcontext import StepContext
 from builder.solve.unchanged import changed
 from builder.solve.workdir import workdir_entries
 from layers.digest import LayerId, Rootfs
-from layers.entry import Entry
 from layers.errors import PybuildError, SourceChanged, advice
+from layers.listed import Item, expanded
 from layers.tree import Tree
 from layers.tuples import NamedTuple
 from layers.workspace import Workspace
@@ -144,19 +144,19 @@ def _copy(node: Node, op: CopyOp | AddOp, given: StepInput, context: StepContext
     dest = _destination(node, given.rootfs, op.chown, context)
     with Phased(context, node, "unpack" if given.as_directory else "pack"):
 
-        def entries() -> Iterator[Entry]:
+        def items() -> Iterator[Item]:
             if isinstance(op, AddOp):
-                return changed(add_entries(op, selection, dest, now_ns), dest)
-            return changed(copy_entries(op, selection, dest, now_ns), dest)
+                return changed(add_items(op, selection, dest, now_ns), dest)
+            return changed(copy_items(op, selection, dest, now_ns), dest)
 
-        return _kept(node, entries, given, context)
+        return _kept(node, items, given, context)
 
 
-def _kept(node: Node, entries: Callable[[], Iterator[Entry]], given: StepInput, context: StepContext) -> LayerId:
-    """``entries`` gives them anew at each call."""
-    if given.as_directory and (made := context.store.add_directory(entries(), given.rootfs)) is not None:
+def _kept(node: Node, items: Callable[[], Iterator[Item]], given: StepInput, context: StepContext) -> LayerId:
+    """``items`` gives them anew at each call."""
+    if given.as_directory and (made := context.store.add_directory(expanded(items()), given.rootfs)) is not None:
         return made
-    return context.store.add_layer(entries(), given.rootfs, compression=context.packed_as(node.id))
+    return context.store.add_layer(items(), given.rootfs, compression=context.packed_as(node.id))
 
 
 def _destination(node: Node, rootfs: Rootfs, owner: str | None, context: StepContext) -> Tree:

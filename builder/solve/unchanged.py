@@ -8,6 +8,7 @@ from typing import Any
 
 from layers.content import chunks
 from layers.entry import Entry, FileSource, Kind, StreamSource
+from layers.listed import Item
 from layers.overlayfmt import same_metadata
 from layers.tree import Tree
 from layers.tuples import NamedTuple
@@ -33,22 +34,35 @@ class _Filter:
         self._instead: dict[bytes, bytes] = {}
         """The name that a file is in the layer by, when its first one was left out."""
 
-    def changed(self, entries: Iterator[Entry]) -> Iterator[Entry]:
-        for entry in entries:
-            path = entry.path
-            while self._held and not path.startswith(self._held[-1].path + b"/") and path != self._held[-1].path:
-                self._held.pop()
-            if self._fresh is not None and path.startswith(self._fresh):
-                yield entry if entry.kind is not Kind.HARDLINK else self._named(entry)
-                continue
-            self._fresh = path + b"/" if entry.kind is Kind.OPAQUE else None
-            if entry.kind is Kind.DIRECTORY and self._is_held(entry):
-                continue
-            kept = entry if entry.kind in {Kind.DIRECTORY, Kind.OPAQUE} else self._file(entry)
-            if kept is not None:
-                yield from self._held
-                self._held.clear()
-                yield kept
+    def changed(self, items: Iterator[Item]) -> Iterator[Item]:
+        for item in items:
+            fresh = self._fresh
+            if isinstance(item, Entry):
+                if fresh is not None and item.kind is not Kind.HARDLINK and item.path.startswith(fresh):
+                    yield item
+                else:
+                    yield from self._entry(item)
+            elif fresh is not None and (item.path + b"/").startswith(fresh):
+                yield item
+            else:
+                for entry in item.entries():
+                    yield from self._entry(entry)
+
+    def _entry(self, entry: Entry) -> Iterator[Item]:
+        path = entry.path
+        while self._held and not path.startswith(self._held[-1].path + b"/") and path != self._held[-1].path:
+            self._held.pop()
+        if self._fresh is not None and path.startswith(self._fresh):
+            yield entry if entry.kind is not Kind.HARDLINK else self._named(entry)
+            return
+        self._fresh = path + b"/" if entry.kind is Kind.OPAQUE else None
+        if entry.kind is Kind.DIRECTORY and self._is_held(entry):
+            return
+        kept = entry if entry.kind in {Kind.DIRECTORY, Kind.OPAQUE} else self._file(entry)
+        if kept is not None:
+            yield from self._held
+            self._held.clear()
+            yield kept
 
     def _is_held(self, entry: Entry) -> bool:
         was = self._below.lookup(entry.path)
@@ -89,14 +103,14 @@ class _Filter:
         return _same_stat(entry, was) and (sha256 is None or sha256 == self._below.sha256(was))
 
 
-def changed(entries: Iterator[Entry], below: Tree) -> Iterator[Entry]:
+def changed(items: Iterator[Item], below: Tree) -> Iterator[Item]:
     """The entries of a layer over ``below`` without those that are there already, alike in all that a layer keeps.
 
     A directory's own time does not count, unless something in it changes. Bytes of a
     stream count as changed, unless its ``read`` has an ``again``, which gives it anew. Of several names of one file
     each is judged by itself, and the first that stays is the FILE.
     """
-    return _Filter(below).changed(entries)
+    return _Filter(below).changed(items)
 
 
 def _same_stat(entry: Entry, was: Entry) -> bool:

@@ -16,6 +16,7 @@ from builder.solve.unchanged import changed
 from layers.digest import Digest, LayerId, Rootfs
 from layers.entry import BytesSource, Entry, FileSource, Kind
 from layers.errors import GivenUp, PybuildError, SourceChanged
+from layers.listed import expanded
 from layers.store import Store
 from tests.fakes.runner import Script
 from tests.support.planning import plan
@@ -55,7 +56,7 @@ def copied(store: Store, content: Mapping[str, Content], below: Rootfs, *, kept:
     op = CopyOp(("/",), "/", OURS, None, False)
     dest = store.tree(below)
     entries = changed(copy_entries(op, select(op, MemoryTree(content), None), dest, NOW_NS), dest)
-    made = store.add_directory(entries, below) if kept else store.add_layer(entries, below)
+    made = store.add_directory(expanded(entries), below) if kept else store.add_layer(entries, below)
     assert made is not None
     return made
 

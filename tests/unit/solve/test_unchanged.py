@@ -2,7 +2,7 @@
 
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from hypothesis import given, settings
@@ -15,16 +15,21 @@ from builder.solve.placing import CannotPlace
 from builder.solve.unchanged import changed
 from layers.entry import Entry, FileSource, Kind, StreamSource
 from layers.errors import PybuildError
+from layers.listed import expanded
 from tests.support.trees import Content, MemoryTree, apply, directory, file, link, same_as
 
 Tree = Mapping[str, Content]
+
+
+def left(entries: Iterator[Entry], below: MemoryTree) -> list[Entry]:
+    return list(expanded(changed(entries, below)))
 
 
 def layer(source: Tree, dest: Tree, to: str = "/o", chmod: str | None = None) -> list[str]:
     """What copying directory ``s`` of ``source`` leaves in its layer, as ``path kind``."""
     op = CopyOp(("s",), to, None, chmod, True)
     below = MemoryTree(dest)
-    entries = list(changed(copy_entries(op, select(op, MemoryTree(source), None), below, 0), below))
+    entries = left(copy_entries(op, select(op, MemoryTree(source), None), below, 0), below)
     return [f"{entry.path.decode()} {entry.kind.value}" for entry in entries]
 
 
@@ -78,12 +83,12 @@ def test_bytes_out_of_an_archive_are_compared_when_they_can_be_read_again() -> N
         _file("o/a", b"1")._replace(source=StreamSource(_Stream(b"1"))),
         _file("o/b", b"1")._replace(source=StreamSource(_Stream(b"1"))),
     ]
-    (_, kept) = changed(iter(entries), below)
+    (_, kept) = left(iter(entries), below)
     assert kept.path == b"o/b"
     assert isinstance(kept.source, StreamSource)
     assert kept.source.read(5) == b"1"
     once = _file("o/a", b"1")._replace(source=StreamSource(io.BytesIO(b"1").read))
-    assert list(changed(iter([entries[0], once]), below)) == [entries[0], once]
+    assert left(iter([entries[0], once]), below) == [entries[0], once]
 
 
 def test_a_further_name_takes_the_place_of_a_file_that_is_left_out() -> None:
@@ -98,13 +103,13 @@ def test_names_of_a_file_of_the_host(tmp_path: Path) -> None:
     os.link(tmp_path / "a", tmp_path / "b")
     first = _file("a", b"1")._replace(source=FileSource(os.fsencode(tmp_path / "a")))
     second = Entry(b"b", Kind.HARDLINK, first.mode, link=b"a")
-    kept = list(changed(iter([first, second]), MemoryTree({"a": b"1"})))
+    kept = left(iter([first, second]), MemoryTree({"a": b"1"}))
     assert kept == [first._replace(path=b"b")]
 
 
 def test_bytes_that_can_be_read_only_once_count_as_changed() -> None:
     entry = _file("a", b"1")._replace(source=StreamSource(lambda size: b"1"))
-    assert list(changed(iter([entry]), MemoryTree({"a": b"1"}))) == [entry]
+    assert left(iter([entry]), MemoryTree({"a": b"1"})) == [entry]
 
 
 def test_nothing_is_compared_with_what_is_hidden() -> None:
@@ -116,7 +121,7 @@ def test_nothing_is_compared_with_what_is_hidden() -> None:
         link("a")._replace(path=b"d/e/l"),
         link("a")._replace(path=b"d/l"),
     ]
-    assert list(changed(iter(entries), below)) == entries
+    assert left(iter(entries), below) == entries
 
 
 def _file(path: str, data: bytes) -> Entry:
@@ -148,9 +153,9 @@ def test_with_or_without_what_is_left_out_the_files_are_the_same(source: Tree, d
         entries = list(copy_entries(op, select(op, MemoryTree(source), None), below, 0))
     except (CannotPlace, PybuildError):
         return
-    kept = list(changed(iter(entries), below))
+    kept = left(iter(entries), below)
     assert _flat(apply(below, kept)) == _flat(apply(below, entries))
-    assert list(changed(iter(entries), apply(below, entries))) == []
+    assert left(iter(entries), apply(below, entries)) == []
 
 
 def _flat(tree: MemoryTree) -> list[Entry]:

@@ -1,0 +1,152 @@
+"""A process beside a packing of very many files: makes stretches of listed names into tar members and index records.
+
+First comes ``marshal`` of (descriptor of the shared memory, its size). Then jobs, ``marshal`` of (slot, stretches):
+where in the memory the members go, and of each stretch what ``layers.listed.Stretch`` begins with. The answer is
+``layers.stretches.Answer``. A job ends at the first name that this process leaves to the build: a file that cannot be
+read or is no longer the one that was listed, what no layer can hold, and what finds no room.
+"""
+
+import hashlib
+import marshal
+import mmap
+import os
+import stat
+from array import array
+from collections.abc import Sequence
+from typing import cast
+
+from layers.beside import read_message, write_message
+from layers.entry import Kind, is_reserved
+from layers.errors import PybuildError
+from layers.index import KEPT, encode_file, encode_record
+from layers.listed import PLAIN, RAW, UNKNOWN, Extra, Stat, make_entry, unpack_stats
+from layers.stretches import SLOT, Answer
+from layers.tarheader import padding, plain_file
+from layers.tarwrite import header
+
+Given = tuple[bytes, bytes, bytes, bytes, dict[int, Extra], tuple[int, int]]
+
+_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+_ZEROS = bytes(512)
+_LARGEST_HEADER = 64 << 10
+
+
+class _LeftToTheBuild(Exception):
+    pass
+
+
+class _Slot:
+    """``end``: where the next member begins."""
+
+    def __init__(self, memory: memoryview, start: int) -> None:
+        self._memory = memory
+        self._start = start
+        self._limit = start + SLOT
+        self.end = start
+        self.lengths = array("I")
+        self.records: list[bytes] = []
+        self.last = (b"", False)
+        self._host = -1
+
+    def add(self, stretch: Given) -> None:
+        self._host = os.open(stretch[1], _DIRECTORY)  # names are then found at once, however deep they are
+        try:
+            self._add(stretch)
+        finally:
+            os.close(self._host)
+
+    def _add(self, stretch: Given) -> None:
+        directory, _, packed, digests, extras, owner = stretch
+        prefix = directory + b"/" if directory else b""
+        if is_reserved(prefix):
+            raise _LeftToTheBuild
+        at = 0
+        for position, record in enumerate(unpack_stats(packed)):
+            expected = digests[at : at + RAW]
+            at += RAW
+            path = prefix + record[0]
+            if path in KEPT:
+                raise _LeftToTheBuild  # the index has its bytes, too
+            if stat.S_ISREG(record[1]) and position not in extras and not record[0].startswith(b".wh."):
+                self._file(path, record, owner, expected)
+            else:
+                self._other(path, record, owner, extras.get(position, PLAIN), expected)
+
+    def _file(self, path: bytes, record: Stat, owner: tuple[int, int], expected: bytes) -> None:
+        name, mode, _, _, _, _, _, size, mtime_ns, _, _ = record
+        block = plain_file(path, mode & 0o7777, *owner, size, mtime_ns // 1_000_000_000)
+        if block is None:
+            self._other(path, record, owner, PLAIN, expected)
+            return
+        digest = self._member(block, name, size, expected)
+        self._record(encode_file(path, mode & 0o7777, *owner, mtime_ns, size, digest), path, directory=False)
+
+    def _other(self, path: bytes, record: Stat, owner: tuple[int, int], extra: Extra, expected: bytes) -> None:
+        link, xattrs, _, _ = extra
+        entry = make_entry(path, record[0], record, (link, xattrs, *owner), None)
+        block = header(entry, None)
+        if len(block) > _LARGEST_HEADER:
+            raise _LeftToTheBuild
+        digest = None
+        if entry.kind is Kind.FILE:
+            digest = self._member(block, record[0] if stat.S_ISREG(record[1]) else b"", entry.size, expected)
+        else:
+            self._room(len(block))
+            self._memory[self.end : self.end + len(block)] = block
+            self.end += len(block)
+        self._record(encode_record(entry, digest), path, directory=entry.kind is Kind.DIRECTORY)
+
+    def _member(self, block: bytes, name: bytes, size: int, expected: bytes) -> bytes:
+        """Header and content of a file; the digest of the content. ``name``: b"" of one that has none."""
+        memory = self._memory
+        start = self.end + len(block)
+        pad = padding(size)
+        self._room(len(block) + size + 512)
+        memory[self.end : start] = block
+        if name:
+            descriptor = os.open(name, _FLAGS, dir_fd=self._host)
+            try:
+                # One more than there should be: a file that grew has another size.
+                found = os.readv(descriptor, [memory[start : start + size + 1]])
+            finally:
+                os.close(descriptor)
+            if found != size:
+                raise _LeftToTheBuild
+        digest = hashlib.sha256(memory[start : start + size]).digest()
+        if name and expected and digest != expected != UNKNOWN:
+            raise _LeftToTheBuild
+        memory[start + size : start + size + pad] = _ZEROS[:pad]
+        self.end = start + size + pad
+        return digest
+
+    def _room(self, size: int) -> None:
+        if self.end + size > self._limit:
+            raise _LeftToTheBuild
+
+    def _record(self, record: bytes, path: bytes, *, directory: bool) -> None:
+        self.records.append(record)
+        self.lengths.append(len(record))
+        self.last = (path, directory)
+
+
+def lay_out(memory: memoryview, start: int, stretches: Sequence[Given]) -> Answer:
+    slot = _Slot(memory, start)
+    try:
+        for stretch in stretches:
+            slot.add(stretch)
+    except (_LeftToTheBuild, OSError, PybuildError):
+        pass  # done again there, and told what is wrong
+    return (len(slot.records), slot.end - start, b"".join(slot.records), slot.lengths.tobytes(), *slot.last)
+
+
+def main() -> None:
+    first = read_message(0)
+    if first is None:
+        return
+    descriptor, length = marshal.loads(first)  # noqa: S302 - from the process that started this one
+    memory = memoryview(mmap.mmap(descriptor, length))
+    os.close(descriptor)
+    while (job := read_message(0)) is not None:
+        start, stretches = cast("tuple[int, list[Given]]", marshal.loads(job))  # noqa: S302 - likewise
+        write_message(1, marshal.dumps(lay_out(memory, start, stretches), 2))
