@@ -21,13 +21,10 @@ FEW = 1500
 """Names after which a context is worth a process."""
 
 OWN = 12
-"""Directories that the walk comes to next, and reads itself."""
+"""Directories that the walk comes to next, and reads itself, if nothing but stats is wanted of them."""
 
 SHARE = 8
 """Directories given away at once, with all that is below them."""
-
-WAITING = 3
-"""Shares given away at a time: the next one is there when the process has done one."""
 
 _SIGHT = 256
 """How many of the directories that are to come are looked at for a share."""
@@ -73,13 +70,13 @@ class Ahead:
         self._away: dict[bytes, Listed] = {}
         self._seen = 0
         self._next: list[bytes] = []
-        """What this process reads while it waits."""
+        """What this process reads while it waits for stats."""
 
     def listing(self, path: bytes, todo: Sequence[bytes]) -> Listing | None:
         """Of ``path``, which is a directory that ends ``todo``, or did."""
         share = self._away.pop(path, None)
         if share is not None:
-            while not share.ready() and self._read_another(todo):
+            while not self.thorough and not share.ready() and self._read_another(todo):
                 pass
             self._files.adopt(share.result())
         listing = self._files.listing(path)
@@ -106,8 +103,9 @@ class Ahead:
         return True
 
     def _give_away(self, helper: "ContextHelper", todo: Sequence[bytes]) -> None:
-        while helper.waiting < WAITING:
-            folders = self._free(todo, OWN, SHARE)
+        own = 0 if self.thorough else OWN
+        while helper.has_room(thorough=self.thorough):
+            folders = self._free(todo, own, SHARE)
             job = helper.walk(folders, thorough=self.thorough) if len(folders) >= SHARE // 2 else None
             if job is None:
                 return

@@ -1,11 +1,11 @@
-"""The process beside a build that reads a large context, seen from the build: what it cannot do is done here."""
+"""The processes beside a build that read a large context, seen from the build: what they cannot do is done here."""
 
 import marshal
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Self
 
-from builder.plan.contextworker import LARGEST, UNKNOWN
+from builder.plan.contextworker import LARGEST, UNKNOWN, File
 from builder.plan.hashing import Check, Wanted, hash_files
 from builder.plan.hostfiles import Ignores
 from builder.plan.listing import Listing
@@ -14,12 +14,24 @@ from layers.beside import Beside
 NAMES = 2000
 """What a share of a walk comes to, about."""
 
+WAITING = 3
+"""Jobs of a process at a time: the next one is there when it has done one."""
+
+HANDS = 2
+"""Processes that read and hash a context of which nothing is known: more would not leave a processor to this one."""
+
+
+_Message = tuple[str, list[File]] | tuple[str, list[bytes], int, bool]
+"""As builder.plan.contextworker reads it."""
+
 
 class _Job:
     """``answer``: b"" when there is none to be had."""
 
     def __init__(self) -> None:
         self.answer: bytes | None = None
+        self.hand: _Hand | None = None
+        """Who does it."""
 
 
 class Pending:
@@ -60,21 +72,35 @@ class Listed:
             yield path, Listing(tuple(carried))
 
 
+class _Hand:
+    """One process, and the jobs whose answers have not been read."""
+
+    def __init__(self) -> None:
+        self.beside = Beside("builder.plan.contextworker")
+        self.started = False
+        self.given: deque[_Job] = deque()
+
+    def send(self, job: _Job, message: bytes, first: bytes) -> bool:
+        """``first``: what comes before all jobs."""
+        if not self.started:
+            self.started = True
+            self.beside.send(first)
+        if not self.beside.send(message):
+            return False
+        job.hand = self
+        self.given.append(job)
+        return True
+
+
 class ContextHelper:
-    """Context manager; the process is started when it is first worth it."""
+    """Context manager; each process is started when it is first worth it."""
 
     def __init__(self, root: bytes, matcher: Ignores | None, check: Check) -> None:
         self._root = root
         self._matcher = matcher
         self._check = check
-        self._beside = Beside("builder.plan.contextworker")
-        self._started = False
-        self._given: deque[_Job] = deque()
-
-    @property
-    def waiting(self) -> int:
-        """Jobs whose answer has not been read."""
-        return len(self._given)
+        self._hands = [_Hand() for _ in range(HANDS)]
+        self._first = b""
 
     def begin(self, wanted: Sequence[Wanted]) -> Pending:
         """Hashes files, the small ones there."""
@@ -86,42 +112,47 @@ class ContextHelper:
             (b"%b/%b" % (directory, name) if directory else name, *(key[2], key[0], key[1], key[3], key[4]))
             for directory, name, key in (wanted[at] for at in away)
         ]
-        sent = self._send(job, marshal.dumps(("hash", files), 2))
+        hand = _idlest([hand for hand in self._hands if hand.started] or self._hands)
+        sent = self._send(hand, job, ("hash", files))
         return Pending(self, wanted, away if sent else (), job)
+
+    def has_room(self, *, thorough: bool) -> bool:
+        """Whether a process would soon be without work."""
+        return len(_idlest(self._walkers(thorough)).given) < WAITING
 
     def walk(self, directories: Sequence[bytes], *, thorough: bool) -> Listed | None:
         """Lists them and what is below; None when that cannot be done there."""
-        message = marshal.dumps(("list", list(directories), NAMES, thorough), 2)
         job = _Job()
-        return Listed(self, job) if self._send(job, message) else None
+        hand = _idlest(self._walkers(thorough))
+        return Listed(self, job) if self._send(hand, job, ("list", list(directories), NAMES, thorough)) else None
+
+    def _walkers(self, thorough: bool) -> list[_Hand]:
+        """Stats alone are read as fast as they can be taken in, so one is enough for those."""
+        return self._hands if thorough else self._hands[:1]
 
     def here(self, wanted: Sequence[Wanted]) -> list[bytes]:
         return list(hash_files(self._root, wanted, self._check))
 
     def answers(self, job: _Job) -> bool:
-        return job.answer is not None or self._beside.answers()
+        return job.answer is not None or job.hand is None or job.hand.beside.answers()
 
     def receive(self, job: _Job) -> bytes:
-        """The answer; those to earlier jobs are read first. Empty when the process is gone."""
+        """The answer; those to earlier jobs of its process are read first. Empty when that is gone."""
         self._check()
-        while job.answer is None:
-            self._given.popleft().answer = self._beside.receive()
+        while job.answer is None and job.hand is not None:
+            job.hand.given.popleft().answer = job.hand.beside.receive()
         self._check()
-        return job.answer
+        return job.answer or b""
 
-    def _send(self, job: _Job, message: bytes) -> bool:
-        if not self._started:
-            self._started = True
+    def _send(self, hand: _Hand, job: _Job, message: "_Message") -> bool:
+        if not self._first:
             pickled = b""
             if self._matcher is not None:
                 import pickle
 
                 pickled = pickle.dumps(self._matcher)
-            self._beside.send(marshal.dumps((self._root, pickled), 2))
-        if not self._beside.send(message):
-            return False
-        self._given.append(job)
-        return True
+            self._first = marshal.dumps((self._root, pickled), 2)
+        return hand.send(job, marshal.dumps(message, 2), self._first)
 
     def __enter__(self) -> Self:
         return self
@@ -130,4 +161,9 @@ class ContextHelper:
         self.close()
 
     def close(self) -> None:
-        self._beside.close()
+        for hand in self._hands:
+            hand.beside.close()
+
+
+def _idlest(hands: Sequence[_Hand]) -> _Hand:
+    return min(hands, key=lambda hand: len(hand.given))

@@ -160,3 +160,28 @@ def test_what_cannot_be_read_is_unknown(root: Path) -> None:
     job = [(b"a", *key), (b"none", *key), (b"d", *key), (b"a", key[0] + 1, *key[1:]), (b"large", LARGEST + 1, *key[1:])]
     answer = io.BytesIO(contextworker.hashes(os.fsencode(root), job))
     assert [answer.read(32) for _ in range(6)] == [hashlib.sha256(b"1").digest(), *[UNKNOWN] * 4, b""]
+
+
+def test_new_contexts_are_read_by_two(tmp_path: Path) -> None:
+    """Each answers what it was asked, in whatever order that is wanted, and what one cannot do is left to the build."""
+    root = write_tree(tmp_path / "c", {f"d{n}/f": b"%d" % n for n in range(4)})
+    with ContextHelper(os.fsencode(root), None, unchecked) as helper:
+        stats = helper.walk([b"d0"], thorough=False)
+        assert stats is not None
+        assert [path for path, _ in stats.result()] == [b"d0"]
+        assert len(helpers()) == 1
+        given = [helper.walk([b"d%d" % n], thorough=True) for n in range(4)]
+        assert len(helpers()) == 2
+        for number in (3, 0, 2, 1):
+            found = given[number]
+            assert found is not None
+            ((path, listing),) = found.result()
+            assert (path, listing.digest(0)) == (b"d%d" % number, hashlib.sha256(b"%d" % number).digest())
+        given = [helper.walk([b"d%d" % n], thorough=True) for n in range(4)]
+        killed = helpers()[0]
+        os.kill(killed, signal.SIGSTOP)
+        os.kill(killed, signal.SIGKILL)
+        os.waitid(os.P_PID, killed, os.WEXITED | os.WNOWAIT)
+        answers = [len(list(found.result())) for found in given if found is not None]
+        assert sum(answers) >= 2
+    assert helpers() == []
