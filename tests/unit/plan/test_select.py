@@ -1,6 +1,6 @@
 """Source words to what they choose, and the digest of what was chosen (reference 1.10, 5.2, 5.3, 9.1)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -181,6 +181,15 @@ def test_is_computed_once_and_reads_only_what_is_chosen() -> None:
     selection = select(CopyOp(("s/d",), "/", None, None, False), tree, None)
     assert selection.digest() == selection.digest()
     assert tree.asked == [b"s/d/g"]
+
+
+def test_one_file_is_not_asked_for_as_one_of_many() -> None:
+    class Many(MemoryTree):
+        def sha256_many(self, entries: Sequence[Entry], /) -> list[bytes]:
+            raise AssertionError("asked whether it takes many")
+
+    op = CopyOp(("a",), "/", None, None, False)
+    assert select(op, Many({"a": b"1"}), None).digest() == digest({"a": b"1"}, "a")
 
 
 def test_many_directories_are_done_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
