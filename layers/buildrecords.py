@@ -13,9 +13,15 @@ class StepRecord(NamedTuple):
     """``layer`` is None for a step that made none; ``finished`` in seconds since the epoch."""
 
     effective: CacheKey
-    rootfs: Rootfs
+    layers: str
+    """Its root file system, as text: steps that stand on each other have each other's layers too, and a build that
+    finds a thousand of them looks at few."""
     layer: LayerId | None
     finished: float
+
+    @property
+    def rootfs(self) -> Rootfs:
+        return parse_rootfs(self.layers)
 
 
 class StoredImage(NamedTuple):
@@ -44,20 +50,20 @@ class StepTable:
         found = {}
         by_text = {str(key): key for key in keys}
         for marks, part in batches(tuple(by_text)):
-            for text, effective, rootfs, layer, finished, used in self._database.all(
+            for text, effective, layers, layer, finished, used in self._database.all(
                 f"SELECT key, effective, rootfs, layer, finished, used FROM steps WHERE key IN ({marks})",  # noqa: S608 - question marks only
                 part,
             ):
                 made = None if layer is None else LayerId(layer)
                 key = CacheKey(Digest.parse(effective))
-                found[by_text[text]] = (StepRecord(key, parse_rootfs(rootfs), made, finished), used)
+                found[by_text[text]] = (StepRecord(key, layers, made, finished), used)
         return found
 
     def put(self, keys: Iterable[CacheKey], record: StepRecord, used: float) -> None:
         self._database.write_many(
             "INSERT OR REPLACE INTO steps (key, effective, rootfs, layer, finished, used) VALUES (?, ?, ?, ?, ?, ?)",
             [
-                (str(key), str(record.effective), rootfs_text(record.rootfs), record.layer, record.finished, used)
+                (str(key), str(record.effective), record.layers, record.layer, record.finished, used)
                 for key in dict.fromkeys(keys)
             ],
         )

@@ -57,6 +57,19 @@ def parse_rootfs(text: str) -> Rootfs:
     return tuple(LayerId(int(word)) for word in text.split())
 
 
+def layers_of(rootfs: Iterable[str]) -> set[LayerId]:
+    """The layers of all these root file systems, given as texts. One that another begins with is not read: what the
+    steps of a stage stand on would be read to the square of their number."""
+    found: set[LayerId] = set()
+    above = ""
+    # In this order, the one before begins with a text if any of those before does.
+    for text in sorted((f"{each} " for each in rootfs), reverse=True):
+        if not above.startswith(text):
+            found.update(parse_rootfs(text))
+        above = text
+    return found
+
+
 def clamp_text(clamp: int | None) -> str:
     return "" if clamp is None else str(clamp)
 

@@ -34,7 +34,7 @@ from layers.idmap import SETTING as IDS_SETTING
 from layers.leases import Gate, Lease, sweep
 from layers.processids import current
 from layers.pullrecords import Origin, PullTable
-from layers.records import LayerRecords, Packing
+from layers.records import LayerRecords, Packing, layers_of, rootfs_text
 from layers.schema import Database
 from layers.storecontext import KeyedLocks, StoreContext, boot_id
 from layers.storefolder import prepare, refuse_overlay
@@ -285,9 +285,9 @@ class Store:
             found = self._steps.find(keys)
             if not found:
                 return {}
-            layers = {layer for record, _ in found.values() for layer in record.rootfs}
+            layers = layers_of(record.layers for record, _ in found.values())
             gone = layers - context.layers.existing(layers)
-            whole = {key: pair for key, pair in found.items() if gone.isdisjoint(pair[0].rootfs)}
+            whole = {key: pair for key, pair in found.items() if gone.isdisjoint(pair[0].rootfs)} if gone else found
             context.lease.hold_layers(layers - gone)
         stale = context.clock() - TOUCH_SECONDS
         self._used.update(key for key, (_, used) in whole.items() if used < stale)
@@ -298,7 +298,7 @@ class Store:
     ) -> None:
         """Under both keys. Raises NotInStore when a layer of ``rootfs`` is not there."""
         self._context.hold(rootfs)
-        record = StepRecord(effective, rootfs, layer, finished)
+        record = StepRecord(effective, rootfs_text(rootfs), layer, finished)
         with self._context.database.transaction():
             self._steps.put((recipe, effective), record, self._context.clock())
 

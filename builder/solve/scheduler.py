@@ -13,7 +13,7 @@ from builder.plan.keys import is_merge, is_source
 from builder.solve.board import Board
 from builder.solve.lookup import Known
 from builder.solve.stepcontext import Control, StepContext
-from layers.digest import Rootfs
+from layers.digest import LayerId
 
 
 def needed(plan: Plan, known: Known) -> tuple[NodeId, ...]:
@@ -56,18 +56,16 @@ def _fill_chain(board: Board) -> None:
         known = board.results.get(node_id)
         if known is not None and known.rootfs == here:
             continue
-        ended = _ended(board, node_id, here) or target.finished
+        ended = _ended(board, node_id, here[-1]) or target.finished
         board.put(StepResult(node_id, target.key, here, here[-1], "recipe", 0.0, ended))
 
 
-def _ended(board: Board, node_id: NodeId, here: Rootfs) -> float | None:
-    """When the step that made the uppermost layer of ``here`` ended, if its record still speaks of this layer."""
+def _ended(board: Board, node_id: NodeId, layer: LayerId) -> float | None:
+    """When the step that made ``layer`` ended, if its record still speaks of it. A layer is made for one place: what is
+    below it need not be compared."""
     node = board.plan.nodes[node_id]
-    if is_merge(node):
-        linked = board.known.record(board.plan.nodes[node.inputs[1]])
-        return linked.finished if linked is not None and linked.rootfs == here[-1:] else None
-    record = board.known.record(node)
-    return record.finished if record is not None and record.rootfs == here else None
+    record = board.known.record(board.plan.nodes[node.inputs[1]] if is_merge(node) else node)
+    return record.finished if record is not None and record.layer == layer else None
 
 
 def solve(

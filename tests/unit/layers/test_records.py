@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from layers.buildrecords import ImageTable, StepRecord, StepTable, StoredImage
-from layers.digest import BlobDigest, CacheKey, DiffId, Digest, LayerId
+from layers.digest import BlobDigest, CacheKey, DiffId, Digest, LayerId, Rootfs
 from layers.errors import StoreBusy, StoreError
 from layers.filedigests import COARSE_TICK_NS, TICK_NS, FileDigests, StatKey
-from layers.records import BATCH, BlobRecord, LayerRecord, LayerRecords, Packing
+from layers.records import BATCH, BlobRecord, LayerRecord, LayerRecords, Packing, layers_of, parse_rootfs
 from layers.schema import Database
 
 
@@ -129,10 +129,35 @@ def test_more_values_than_fit_in_one_query(layers: LayerRecords, database: Datab
     assert layers.places() == {}
 
 
+@pytest.mark.parametrize(
+    ("rootfs", "read"),
+    [
+        ((), 0),
+        (("",), 0),
+        (("1 2 3", "1", "1 2"), 1),
+        (("1", "10", "1 1"), 2),
+        (("1 2 3", "1 2 30", "1 2", "4 5", "4"), 3),
+        (("7", "7"), 1),
+    ],
+)
+def test_layers_of_root_file_systems(rootfs: tuple[str, ...], read: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+
+    def parse(text: str) -> Rootfs:
+        if text.strip():
+            seen.append(text)
+        return parse_rootfs(text)
+
+    monkeypatch.setattr("layers.records.parse_rootfs", parse)
+    assert layers_of(rootfs) == {LayerId(int(word)) for text in rootfs for word in text.split()}
+    assert len(seen) == read
+
+
 def test_steps(database: Database) -> None:
     table = StepTable(database)
-    record = StepRecord(key("effective"), (LayerId(1), LayerId(2)), LayerId(2), 12.5)
-    empty = StepRecord(key("nothing"), (), None, 1.0)
+    record = StepRecord(key("effective"), "1 2", LayerId(2), 12.5)
+    assert record.rootfs == (LayerId(1), LayerId(2))
+    empty = StepRecord(key("nothing"), "", None, 1.0)
     table.put((key("recipe"), key("effective")), record, 100.0)
     table.put((key("nothing"), key("nothing")), empty, 50.0)
     wanted = [key("recipe"), key("unknown"), key("nothing"), key("effective")]

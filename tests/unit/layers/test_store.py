@@ -22,7 +22,7 @@ from layers.image import Descriptor
 from layers.index import Index
 from layers.records import LayerRecords
 from layers.schema import Database
-from layers.store import Store, StoredImage
+from layers.store import StepRecord, Store, StoredImage
 from layers.tarfmt import write_tar
 from layers.unpack import unpack
 from tests.unit.layers.conftest import Clock
@@ -466,7 +466,9 @@ def test_steps_are_found_under_both_keys(store: Store) -> None:
     layer = add(store, file(b"f"))
     store.record_step(key("recipe"), key("effective"), (layer,), layer, 12.0)
     found = store.find_steps([key("recipe"), key("effective"), key("other")])
-    assert found == dict.fromkeys((key("recipe"), key("effective")), (key("effective"), (layer,), layer, 12.0))
+    assert found == dict.fromkeys(
+        (key("recipe"), key("effective")), StepRecord(key("effective"), str(layer), layer, 12.0)
+    )
     assert store.find_steps([]) == {}
 
 

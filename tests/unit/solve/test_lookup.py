@@ -37,7 +37,7 @@ class Records:
 
     def find_steps(self, keys: Sequence[CacheKey]) -> dict[CacheKey, StepRecord]:
         self.asked.append(keys)
-        return {key: StepRecord(key, (), None, 1.0) for key in keys if key in self.known}
+        return {key: StepRecord(key, "", None, 1.0) for key in keys if key in self.known}
 
 
 def numbers(found: Plan) -> dict[str, NodeId]:

@@ -15,6 +15,7 @@ from layers.digest import CacheKey, Digest, Rootfs
 from layers.entry import Entry, FileSource, Kind
 from layers.errors import NotInStore
 from layers.image import ImageConfig
+from layers.records import parse_rootfs
 from layers.store import StepRecord, Store
 from layers.view import Stack
 from tests.fakes.runner import Script, exits
@@ -46,7 +47,7 @@ def titles(found: Plan, numbers: list[int]) -> list[str]:
 
 def known(found: Plan, *hits: str) -> Known:
     recipes = {node.id: CacheKey(Digest.of(node.title.encode())) for node in found.nodes.values()}
-    record = StepRecord(CacheKey(Digest.of(b"")), (), None, 0.0)
+    record = StepRecord(CacheKey(Digest.of(b"")), "", None, 0.0)
     return Known({}, recipes, {recipes[node.id]: record for node in found.nodes.values() if node.title in hits})
 
 
@@ -86,6 +87,24 @@ def test_a_second_build_runs_nothing_and_gives_the_same(builds: Builds) -> None:
         assert second[node].finished == first[node].finished
     assert titles(found, builds.told(StepCached)) == ["RUN one", "RUN two", "RUN three"]
     assert builds.told(StepStarted) == []
+
+
+def test_a_build_that_finds_everything_reads_one_root_file_system(
+    builds: Builds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each step has the layers of all below it: to read them all would take time by the square of the steps."""
+    found = plan("FROM scratch\n" + "".join(f"RUN {number}\n" for number in range(12)))
+    first = builds.solve(found)
+    read: list[str] = []
+
+    def parse(text: str) -> Rootfs:
+        read.append(text)
+        return parse_rootfs(text)
+
+    for module in ("records", "buildrecords"):
+        monkeypatch.setattr(f"layers.{module}.parse_rootfs", parse)
+    assert builds.solve(found)[found.target].rootfs == first[found.target].rootfs
+    assert len(read) == 2, "one to see that its layers are there, one for the result"
 
 
 def test_steps_stand_on_what_is_below(builds: Builds) -> None:
