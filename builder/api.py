@@ -323,7 +323,7 @@ def _finish(bench: _Bench, plan: Plan, results: Mapping[NodeId, StepResult], exp
     above = results[plan.target].rootfs[len(below) :]
     rootfs, clamps = below + above, (*inherited, *(plan.epoch,) * len(above))
     exporter.wait()
-    diff_ids = [store.diff_id(layer, clamp) for layer, clamp in zip(rootfs, clamps, strict=True)]
+    diff_ids = store.diff_ids(rootfs, clamps)
     finished = {node: results[node].finished for node in plan.layers}
     config = encode(assemble(plan, diff_ids, finished, clock()))
     stored = store.put_image(config, rootfs, clamps, ())

@@ -234,6 +234,14 @@ class LayerRecords:
         )
         return Packing(DiffId(Digest.parse(row[0])), int(row[1])) if row else None
 
+    def diff_ids_packed(self, layers: Sequence[LayerId]) -> dict[tuple[LayerId, str], DiffId]:
+        """Of all packings of these layers, by layer and clamp as text."""
+        found: dict[tuple[LayerId, str], DiffId] = {}
+        for marks, part in batches(layers):
+            rows = self._database.all(f"SELECT layer, clamp, diff_id FROM packings WHERE layer IN ({marks})", part)  # noqa: S608 - question marks only
+            found.update(((LayerId(layer), clamp), DiffId(Digest.parse(text))) for layer, clamp, text in rows)
+        return found
+
     def add_packing(self, layer: LayerId, clamp: int | None, packing: Packing) -> None:
         self._database.write(
             "INSERT OR REPLACE INTO packings (layer, clamp, diff_id, size) VALUES (?, ?, ?, ?)",

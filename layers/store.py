@@ -260,6 +260,11 @@ class Store:
         known = self._context.packing(layer, clamp)
         return (known or self._packer().packing(layer, clamp)).diff_id
 
+    def diff_ids(self, rootfs: Rootfs, clamps: Sequence[int | None]) -> list[DiffId]:
+        """As ``diff_id``, of all layers of a root file system."""
+        known = self._context.diff_ids(rootfs, clamps)
+        return [found or self.diff_id(layer, clamp) for layer, clamp, found in zip(rootfs, clamps, known, strict=True)]
+
     def packing(self, layer: LayerId, clamp: int | None) -> Packing:
         """Diff id and size of the tar. The size is 0 for an imported layer."""
         return self._packer().packing(layer, clamp)

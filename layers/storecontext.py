@@ -2,16 +2,16 @@
 
 import os
 import threading
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from layers.blobs import Blobs
-from layers.digest import LayerId
+from layers.digest import DiffId, Digest, LayerId, Rootfs
 from layers.directories import Directories
 from layers.errors import NotInStore
 from layers.filedigests import FileDigests
 from layers.leases import Gate, Lease
-from layers.records import LayerRecord, LayerRecords, Packing
+from layers.records import LayerRecord, LayerRecords, Packing, clamp_text
 from layers.schema import Database
 from layers.supply import Supply
 from layers.tuples import NamedTuple
@@ -82,6 +82,16 @@ class StoreContext(NamedTuple):
         self.hold((layer,))
         imported = self.record(layer).imported
         return Packing(imported, 0) if imported is not None else self.layers.packing(layer, clamp)
+
+    def diff_ids(self, rootfs: Rootfs, clamps: Sequence[int | None]) -> list[DiffId | None]:
+        """As ``packing``, of all layers of a root file system: with as many queries as for one, or nearly. Raises
+        NotInStore."""
+        self.hold(rootfs)
+        packed = self.layers.diff_ids_packed(rootfs)
+        return [
+            packed.get((layer, clamp_text(clamp))) if imported is None else DiffId(Digest.parse(imported))
+            for layer, clamp, imported in zip(rootfs, clamps, self.layers.chain(rootfs), strict=True)
+        ]
 
     def hold(self, layers: Iterable[LayerId]) -> None:
         """Keeps layers from being pruned while this store is open. Raises NotInStore for those already gone."""

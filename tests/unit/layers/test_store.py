@@ -462,6 +462,34 @@ def test_layers_that_are_gone(store: Store) -> None:
 # Steps and images
 
 
+def test_diff_ids_of_a_root_file_system(store: Store) -> None:
+    data = make_tar("base")
+    base = store.import_layer(diff(data), put(store, data), ())
+    made = add(store, file(b"f", mtime=100), below=(base,))
+    snapshot = store.add_directory([directory(b"d")], (base, made))
+    assert snapshot is not None
+    rootfs = (base, made, snapshot, made)
+    clamps = (5, None, None, 50)
+    assert store.diff_ids(rootfs, clamps) == [
+        store.diff_id(layer, clamp) for layer, clamp in zip(rootfs, clamps, strict=True)
+    ]
+    with pytest.raises(NotInStore):
+        store.diff_ids((base, LayerId(99)), (None, None))
+    with pytest.raises(ValueError, match="zip"):
+        store.diff_ids((base,), ())
+
+
+def test_many_diff_ids_take_as_many_queries_as_few(store: Store) -> None:
+    few = tuple(add(store, file(b"%d" % number)) for number in range(2))
+    many = few + tuple(add(store, file(b"%d" % number)) for number in range(2, 20))
+    queries: list[str] = []
+    store._context.database.connection().set_trace_callback(queries.append)
+    store.diff_ids(few, (None,) * len(few))
+    taken = len(queries)
+    store.diff_ids(many, (None,) * len(many))
+    assert len(queries) == 2 * taken
+
+
 def test_steps_are_found_under_both_keys(store: Store) -> None:
     layer = add(store, file(b"f"))
     store.record_step(key("recipe"), key("effective"), (layer,), layer, 12.0)
