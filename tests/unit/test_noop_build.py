@@ -82,6 +82,27 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     return modules(log) - bare
 
 
+COLLECTIONS = """
+import gc, os, sys
+from builder.__main__ import main
+before = sum(kind["collections"] for kind in gc.get_stats())
+leave = os._exit
+def report(code):
+    sys.stderr.write(f"\\n{sum(kind['collections'] for kind in gc.get_stats()) - before}\\n")
+    sys.stderr.flush()
+    leave(code)
+os._exit = report
+main()
+"""
+
+
+def test_nothing_is_collected(tmp_path: Path) -> None:
+    """It would find nothing, and take a twentieth of the build."""
+    context = write_tree(tmp_path / "context", {"Dockerfile": "FROM scratch\n" + "COPY Dockerfile /\n" * 30})
+    told = _python(tmp_path, "-c", COLLECTIONS, "build", "--root", tmp_path / "store", context)
+    assert told.splitlines()[-1] == "0"
+
+
 def test_asking_what_a_name_means_takes_little(tmp_path: Path) -> None:
     """``--pull`` of a base that is what it was: neither requests, nor what pools of threads and processes need."""
     context = write_tree(tmp_path / "context", {"a.txt": "a"})
