@@ -21,11 +21,11 @@ import marshal
 import os
 import select
 import signal
-import socket
 import sys
 
-from builder.sandbox import enter, kernel, stage, stubs
+from builder.sandbox import enter, kernel, sockets, stage, stubs
 from builder.sandbox.job import DESCRIPTORS, READY, Answer, Job, read
+from builder.sandbox.sockets import Socket
 
 _UNMOUNT_SECONDS = 10
 _FRAME = 4
@@ -42,11 +42,11 @@ def main(descriptor: int) -> None:
     Its current directory is "/" and stays so.
     """
     for number in range(1, signal.NSIG):
-        if number not in {signal.SIGKILL, signal.SIGSTOP, 32, 33}:  # 32 and 33 are the C library's own
-            signal.signal(number, signal.SIG_DFL)
+        if number not in {signal.SIGKILL, signal.SIGSTOP}:
+            kernel.restore_signal(number)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     os.set_inheritable(descriptor, False)
-    parent = socket.socket(fileno=descriptor)
+    parent = Socket(fileno=descriptor)
     try:
         kernel.unshare(kernel.CLONE_NEWPID)
         keeper = os.fork()
@@ -68,7 +68,7 @@ def main(descriptor: int) -> None:
     os.waitpid(keeper, 0)
 
 
-def _keep(parent: socket.socket) -> None:
+def _keep(parent: Socket) -> None:
     kernel.die_with_parent(signal.SIGKILL)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     try:
@@ -86,7 +86,7 @@ class _Step:
 
     __slots__ = ("control", "end", "job", "pid", "report", "reported")
 
-    def __init__(self, control: socket.socket, job: Job) -> None:
+    def __init__(self, control: Socket, job: Job) -> None:
         self.control = control
         self.job = job
         self.pid = -1
@@ -105,7 +105,7 @@ class _Step:
 class Keeper:
     """Forks commands and looks after them, all from one loop."""
 
-    def __init__(self, parent: socket.socket, surroundings: stage.Surroundings) -> None:
+    def __init__(self, parent: Socket, surroundings: stage.Surroundings) -> None:
         self._parent = parent
         self._surroundings = surroundings
         self._unmounts = kernel.Unmounts()
@@ -130,13 +130,13 @@ class Keeper:
             self._look_for_unmounts()
             # Last, since it opens descriptors: their numbers must not be mistaken for those that were ready.
             if self._parent.fileno() in ready:
-                message, received, _, _ = socket.recv_fds(self._parent, 16, DESCRIPTORS)
+                message, received = sockets.receive(self._parent, 16, DESCRIPTORS)
                 if not message:
                     return
                 self._start(received)
 
     def _start(self, received: list[int]) -> None:
-        step = _Step(socket.socket(fileno=received[1]), read(received[0]))
+        step = _Step(Socket(fileno=received[1]), read(received[0]))
         try:
             self._fork(step, received[2:])
         except OSError as error:

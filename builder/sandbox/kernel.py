@@ -40,6 +40,9 @@ _PR_CAP_AMBIENT = 47
 _PR_CAP_AMBIENT_CLEAR_ALL = 4
 _SECCOMP_MODE_FILTER = 2
 _CAPABILITY_VERSION_3 = 0x20080522
+_SIGACTION_BYTES = 32
+"""Of the kernel's struct sigaction on 64-bit machines; all zeros are SIG_DFL."""
+_SIGSET_BYTES = 8
 _NO_LIMIT = (1 << 64) - 1
 """RLIM_INFINITY."""
 _KEYCTL_JOIN_SESSION_KEYRING = 1
@@ -52,10 +55,10 @@ _MOVE_MOUNT_F_EMPTY_PATH = 4
 _CLOSE_RANGE_CLOEXEC = 4
 
 _SYS = {
-    "x86_64": {"pivot_root": 155, "keyctl": 250},
-    "aarch64": {"pivot_root": 41, "keyctl": 219},
+    "x86_64": {"pivot_root": 155, "keyctl": 250, "rt_sigaction": 13},
+    "aarch64": {"pivot_root": 41, "keyctl": 219, "rt_sigaction": 134},
 }
-"""Calls without a wrapper in every C library, where their numbers differ."""
+"""Calls without a wrapper in every C library that does all they do, where their numbers differ."""
 _SYS_OPEN_TREE = 428
 _SYS_MOVE_MOUNT = 429
 _SYS_CLOSE_RANGE = 436
@@ -134,6 +137,13 @@ def set_hostname(name: bytes) -> None:
 def die_with_parent(signal: int) -> None:
     """The signal comes when the *thread* that forked this process ends: only for children of one-threaded parents."""
     _check(_libc.prctl(_PR_SET_PDEATHSIG, signal, 0, 0, 0), "prctl PR_SET_PDEATHSIG")
+
+
+def restore_signal(number: int) -> None:
+    """Its default action, also for the C library's own signals, which glibc's posix_spawn leaves ignored."""
+    action = ctypes.create_string_buffer(_SIGACTION_BYTES)
+    size = ctypes.c_size_t(_SIGSET_BYTES)
+    _check(_libc.syscall(_number("rt_sigaction"), number, action, None, size), f"sigaction {number}")
 
 
 def set_filter(program: bytes) -> None:

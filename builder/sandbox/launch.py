@@ -9,16 +9,19 @@ import os
 import sys
 
 from builder.sandbox.job import HELPER, command
-from builder.sandbox.kernel import CLONE_NEWNS, open_read_only, unshare
+from builder.sandbox.kernel import CLONE_NEWNS, close_on_exec_from, open_read_only, unshare
 
 
 def main(descriptor: int) -> None:
-    """Becomes the helper, in the same process. ``descriptor`` is passed on, and is inheritable."""
+    """Becomes the helper, in the same process. Of all that happens to be open, only ``descriptor`` is passed on."""
+    os.chdir("/")  # noqa: TID251  # a process of one thread, which keeps nobody's directory busy
     try:
+        close_on_exec_from(3)
         interpreter = _open_interpreter()
     except OSError as error:
         os.write(descriptor, str(error.strerror).encode())
         return
+    os.set_inheritable(descriptor, True)
     os.execve(interpreter, command(HELPER, sys.argv[2], descriptor), os.environ)  # noqa: S606  # no shell wanted
 
 

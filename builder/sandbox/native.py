@@ -4,16 +4,17 @@ import contextlib
 import marshal
 import os
 import select
-import socket
-import subprocess
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import assert_never
 
-from builder.sandbox import overlay
+from builder.sandbox import overlay, sockets
 from builder.sandbox.capabilities import mask
+from builder.sandbox.child import Child
 from builder.sandbox.job import EMPTY, KILL, LAUNCH, READY, Answer, Job, JobMount, command, write
+from builder.sandbox.sockets import Socket
 from builder.sandbox.spec import HostMount, Mount, Outcome, SandboxSpec, SecretFile, TmpfsMount, TreeMount
 
 _SOURCES = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -32,21 +33,16 @@ class NativeRunner:
     """
 
     def __init__(self) -> None:
-        self._requests, helper_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with helper_end:
-            self._helper = subprocess.Popen(
-                command(LAUNCH, _SOURCES, helper_end.fileno()),
-                pass_fds=(helper_end.fileno(),),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                cwd="/",
-                start_new_session=True,  # a terminal's Ctrl-C is for the parent, which decides what it means
-            )
+        self._requests, helper_end = sockets.pair()
+        try:
+            self._helper = Child(partial(command, LAUNCH, _SOURCES), helper_end.fileno())
+        finally:
+            helper_end.close()
         self._ready: str | None = None
         self._ready_lock = threading.Lock()
         """Apart from the other one: nobody who wants to cancel waits for the helper's start."""
         self._lock = threading.Lock()
-        self._controls: set[socket.socket] = set()
+        self._controls: set[Socket] = set()
         self._cancelled = False
         self._closed = False
 
@@ -76,23 +72,21 @@ class NativeRunner:
         """Lets the helper end, without waiting for it. Nothing more can be run; whatever still runs is killed."""
         with self._lock:
             if not self._closed:
-                self._requests.shutdown(socket.SHUT_RDWR)
+                self._requests.shutdown(sockets.SHUT_RDWR)
             self._closed = True
 
     def close(self) -> None:
         """Releases, and waits. May be called twice."""
         self.release()
-        try:
-            self._helper.wait(_CLOSE_SECONDS)
-        except subprocess.TimeoutExpired:
+        if not self._helper.wait(_CLOSE_SECONDS):
             self._kill_helper()
         with self._ready_lock, self._lock:
             self._requests.close()
 
     def _run(self, job: Job, output: Callable[[int, bytes], None]) -> Answer:
         with contextlib.ExitStack() as stack:
-            control, control_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            stack.enter_context(control)
+            control, control_end = sockets.pair()
+            stack.callback(control.close)
             ours, theirs = [], [write(job), control_end.detach()]
             for _ in ("stdout", "stderr"):
                 read_end, write_end = os.pipe()
@@ -116,7 +110,7 @@ class NativeRunner:
                 self._kill_helper()
             return answer
 
-    def _request(self, control: socket.socket, descriptors: list[int]) -> Answer | None:
+    def _request(self, control: Socket, descriptors: list[int]) -> Answer | None:
         """Hands the job to the helper; an Answer at once when that cannot be."""
         with self._ready_lock:
             if self._ready is None and not self._closed:
@@ -129,7 +123,7 @@ class NativeRunner:
             if self._ready != READY.decode():
                 return None, None, f"the sandbox cannot be set up: {self._ready or 'its helper ended'}"
             try:
-                socket.send_fds(self._requests, [b"run"], descriptors)
+                sockets.send(self._requests, b"run", descriptors)
             except BrokenPipeError:
                 return _DIED
             self._controls.add(control)
@@ -140,7 +134,7 @@ class NativeRunner:
         self._helper.wait()
 
 
-def _pump(control: socket.socket, outputs: list[int], output: Callable[[int, bytes], None]) -> Answer:
+def _pump(control: Socket, outputs: list[int], output: Callable[[int, bytes], None]) -> Answer:
     """Passes on what the command writes until the supervisor answers. Kills it when ``output`` raises."""
     poll = select.poll()
     poll.register(control, select.POLLIN)
@@ -169,7 +163,7 @@ def _pump(control: socket.socket, outputs: list[int], output: Callable[[int, byt
     return answer
 
 
-def _receive(control: socket.socket) -> Answer:
+def _receive(control: Socket) -> Answer:
     try:
         data = control.recv(_CHUNK)
     except ConnectionResetError:
@@ -181,7 +175,7 @@ def _receive(control: socket.socket) -> Answer:
     return exit_code, signal, error
 
 
-def _kill(control: socket.socket) -> None:
+def _kill(control: Socket) -> None:
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it has ended by itself
         control.send(KILL)
 

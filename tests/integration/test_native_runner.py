@@ -220,6 +220,24 @@ def test_the_process_starts_clean(native: NativeRunner, box: Box) -> None:
     assert (session, terminal) == ("1", "0")
 
 
+def test_the_helper_holds_nothing_of_this_process(box: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe that somebody else reads to its end, or a directory that is to be unmounted."""
+    monkeypatch.chdir(tmp_path)
+    leaked = os.open(tmp_path, os.O_RDONLY)
+    os.set_inheritable(leaked, True)
+    before = set(children(os.getpid()))
+    runner = NativeRunner()
+    try:
+        run(runner, box.spec("true"))
+        launcher = (set(children(os.getpid())) - before).pop()
+        for pid in (launcher, *children(launcher)):
+            assert str(Path(f"/proc/{pid}/cwd").readlink()) == "/"
+            assert str(tmp_path) not in {str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir()}
+    finally:
+        runner.close()
+        os.close(leaked)
+
+
 def test_limits_are_inherited(native: NativeRunner, box: Box) -> None:
     def limits(text: str) -> list[str]:
         return [line for line in text.splitlines() if "pending signals" not in line]
