@@ -136,7 +136,6 @@ def work(board: Board, left: list[NodeId], control: Control) -> None:
     failure: BaseException | None = None
     runs = {node for node in left if isinstance(board.plan.nodes[node].op, RunOp)}
     with (
-        _sandbox(board) if runs else contextlib.nullcontext(),
         _Workers(partial(_perform, board), control.jobs) as workers,
         _stopping(control),
     ):
@@ -166,22 +165,6 @@ def _stopping(control: Control) -> Iterator[None]:
     except BaseException:
         control.stop()
         raise
-
-
-@contextlib.contextmanager
-def _sandbox(board: Board) -> Iterator[None]:
-    """It gets ready while the first RUN's layers are unpacked; what it may fail with, that RUN says."""
-
-    def start() -> None:
-        with contextlib.suppress(Exception):
-            board.context.runner()
-
-    thread = threading.Thread(target=start, name="sandbox")
-    thread.start()
-    try:
-        yield
-    finally:
-        thread.join()
 
 
 def _finish(board: Board, ready: ReadyQueue, ended: Iterable[_Ended]) -> BaseException | None:

@@ -5,10 +5,11 @@ are there, and only then executed. A hit by recipe key needs none of its inputs:
 not even looked at. Threads, sandbox and packing are imported only when a step must be executed (``crew``).
 """
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterable, Mapping
 
 from builder.events import StepCached
-from builder.plan.graph import ImageOp, LayerSink, NodeId, Plan, StepResult
+from builder.plan.graph import ImageOp, LayerSink, NodeId, Plan, RunOp, StepResult
 from builder.plan.keys import is_merge, is_source
 from builder.solve.board import Board
 from builder.solve.lookup import Known
@@ -68,6 +69,14 @@ def _ended(board: Board, node_id: NodeId, layer: LayerId) -> float | None:
     return record.finished if record is not None and record.layer == layer else None
 
 
+def _prepare_runs(board: Board, left: Iterable[NodeId]) -> None:
+    """The sandbox gets ready, in processes of its own, while the rest is imported and the first RUN's layers are made;
+    what it may fail with, that RUN says."""
+    if any(isinstance(board.plan.nodes[node].op, RunOp) for node in left):
+        with contextlib.suppress(Exception):
+            board.context.runner()
+
+
 def solve(
     plan: Plan, known: Known, context: StepContext, sink: LayerSink, control: Control
 ) -> Mapping[NodeId, StepResult]:
@@ -76,6 +85,7 @@ def solve(
     board = Board(plan, known, context, sink)
     left = _take_known(board, needed(plan, known))
     if left:
+        _prepare_runs(board, left)
         from builder.solve.crew import work
 
         work(board, left, control)

@@ -4,13 +4,15 @@ from typing import Any
 
 import pytest
 
-from builder.errors import PlanError, StepFailed
+from builder.errors import PlanError, StepFailed, Unsupported
 from builder.events import StepCached, StepFinished, StepStarted
 from builder.events import StepFailed as FailedEvent
 from builder.plan.graph import NodeId, Plan
 from builder.plan.reach import Base
+from builder.sandbox.spec import Runner
 from builder.solve.lookup import Known, inspect, states
-from builder.solve.scheduler import needed
+from builder.solve.scheduler import needed, solve
+from builder.solve.stepcontext import Control
 from layers.digest import CacheKey, Digest, Rootfs
 from layers.entry import Entry, FileSource, Kind
 from layers.errors import NotInStore
@@ -372,6 +374,37 @@ def test_what_a_plan_says_of_linked_copies(builds: Builds, jobs: int) -> None:
     assert copied.nodes[on].title == "COPY --link f /f"
     hits = states(plan(LINKED), inspect(plan(LINKED), builds.contexts, builds.store), builds.store)
     assert {state.state for state in hits.values()} == {"source", "hit"}
+
+
+def test_the_sandbox_gets_ready_before_the_first_step(builds: Builds) -> None:
+    """A COPY that goes before the first RUN is done meanwhile."""
+    begun: list[list[int]] = []
+
+    def runner() -> Runner:
+        begun.append(builds.told(StepStarted))
+        return builds.runner
+
+    made = plan("FROM scratch\nCOPY <<f /f\nx\nf\nRUN one\nRUN two")
+    context = builds.context()._replace(runner=runner)
+    control = Control(1, builds.cancelled, builds.runner.cancel)
+    solve(made, inspect(made, {}, builds.store), context, builds.offers, control)
+    assert begun[0] == []
+    begun.clear()
+    solve(made, inspect(made, {}, builds.store), context, builds.offers, control)
+    assert begun == [], "nothing was run"
+
+
+def test_what_a_sandbox_fails_with_is_said_by_the_run(builds: Builds) -> None:
+    def runner() -> Runner:
+        raise Unsupported("there is no sandbox")
+
+    made = plan("FROM scratch\nCOPY <<f /f\nx\nf\nRUN one")
+    context = builds.context()._replace(runner=runner)
+    control = Control(1, builds.cancelled, builds.runner.cancel)
+    with pytest.raises(Unsupported) as caught:
+        solve(made, inspect(made, {}, builds.store), context, builds.offers, control)
+    assert caught.value.message == "there is no sandbox"
+    assert [len(builds.told(kind)) for kind in (StepFinished, FailedEvent)] == [1, 1]
 
 
 def test_the_sandbox_is_let_go_after_the_last_run(builds: Builds) -> None:
