@@ -9,7 +9,7 @@ number their calls differently, and then finds the call by binary search among r
 """
 
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from builder.errors import Unsupported
@@ -43,6 +43,7 @@ _BY_CAPABILITY = {
 }
 """Calls that any of these capabilities allows. (ptrace and process_vm_* need none since Linux 4.8.)"""
 
+_ARGUMENTS = ("clone", "clone3", "personality", "socket")
 _NAMESPACE_FLAGS = 0x7E020000
 """CLONE_NEW{NS,CGROUP,UTS,IPC,USER,PID,NET}; clone's flags are 32 bits wide."""
 _AF_ALG, _AF_VSOCK = 38, 40
@@ -104,32 +105,40 @@ def default_filter(architecture: str, capabilities: Iterable[str]) -> bytes:
 def _assemble(architecture: str, held: frozenset[str]) -> bytes:
     allowed = {name for capability, names in _BY_CAPABILITY.items() if capability in held for name in names.split()}
     refused = {name for names in _BY_CAPABILITY.values() for name in names.split()} - allowed
+    verdicts = dict.fromkeys(refused, _verdict(EPERM))
+    verdicts.update({name: program for name in _ARGUMENTS if (program := _by_arguments(name, held)) is not None})
+    allow = _verdict(ALLOW)
     program = [_Instruction(_RET, KILL)]
     for token, columns in reversed(_MACHINES[architecture]):
         ranges: list[_Range] = []
         for column, base in zip(columns, (0, _X32_BIT), strict=False):
-            calls = {
-                number + base: _by_arguments(name, held) or _verdict(EPERM if name in refused else ALLOW)
-                for number, name in _numbers(column)
-            }
+            calls = {number + base: verdicts.get(name, allow) for number, name in _numbers(column)}
             ranges += _ranges(calls, base)
         entry = [_Instruction(_LD, _NUMBER), *_search(ranges)]
         program = _branch(_JEQ, token, entry, program)
     program.insert(0, _Instruction(_LD, _ARCHITECTURE))
-    return b"".join(struct.pack("<HBBI", step.code, step.true, step.false, step.k) for step in program)
+    pack = struct.Struct("<HBBI").pack
+    return b"".join([pack(code, true, false, k) for code, k, true, false in program])
 
 
-def _numbers(column: str) -> Iterator[tuple[int, str]]:
+def _numbers(column: str) -> list[tuple[int, str]]:
     place = COLUMNS.index(column)
-    for entry in TABLE.split():
-        name, _, numbers = entry.partition(":")
-        number = (numbers.split(",") * len(COLUMNS))[place]
-        if number != "-":
-            yield int(number), name
+    return [
+        (int(number), name)
+        for name, numbers in _entries()
+        if (number := numbers[place] if len(numbers) > 1 else numbers[0]) != "-"
+    ]
+
+
+@lru_cache
+def _entries() -> list[tuple[str, list[str]]]:
+    """Names, each with its numbers by column or its only one."""
+    named = (entry.partition(":") for entry in TABLE.split())
+    return [(name, numbers.split(",")) for name, _, numbers in named]
 
 
 def _by_arguments(name: str, capabilities: frozenset[str]) -> _Program | None:
-    """For the calls that are neither allowed nor refused as a whole."""
+    """For one of ``_ARGUMENTS``; None when the capabilities open it."""
     if name in {"clone", "clone3"} and "SYS_ADMIN" in capabilities:
         return None
     match name:
@@ -158,14 +167,21 @@ def _verdict(action: int) -> _Program:
 def _ranges(calls: dict[int, _Program], base: int) -> list[_Range]:
     """``calls`` and the gaps between them, from ``base`` on, neighbours of equal verdict in one."""
     newest = max(number for number in calls if number - base < _ARM_PRIVATE)
-    bounds = {base: _verdict(EPERM)}
-    for number in sorted(calls):
-        bounds[number] = calls[number]
-        bounds[number + 1] = _verdict(EPERM if number < newest else ENOSYS)
     ranges: list[_Range] = []
-    for start in sorted(bounds):
-        if not ranges or ranges[-1].program != bounds[start]:
-            ranges.append(_Range(start, bounds[start]))
+
+    def add(start: int, program: _Program) -> None:
+        if not ranges or ranges[-1].program != program:
+            ranges.append(_Range(start, program))
+
+    end, gap = base, _verdict(EPERM)
+    for number in sorted(calls):
+        if end < number:
+            add(end, gap)
+        add(number, calls[number])
+        end = number + 1
+        if number == newest:
+            gap = _verdict(ENOSYS)
+    add(end, gap)
     return ranges
 
 
