@@ -16,6 +16,7 @@ from builder.sandbox import spec
 from builder.sandbox.reasons import missing_owner
 from builder.solve.devices import Edits, edits
 from builder.solve.mount_files import TOP, context_layer, entries
+from builder.solve.mounted import Mounted
 from builder.solve.secrets import Secrets
 from layers.caches import CacheKind, Stopped
 from layers.digest import Rootfs
@@ -41,19 +42,6 @@ class Helpers(NamedTuple):
     """Into the step's output."""
     worker: Callable[[], int | None]
     """The process whose end is the end of every command (``Runner.pid``)."""
-
-
-class Mounted(NamedTuple):
-    """What the step's sandbox gets besides. Never shows the variables, which may be secrets."""
-
-    mounts: tuple[spec.Mount, ...]
-    env: tuple[tuple[str, str], ...]
-
-    def __repr__(self) -> str:
-        return f"Mounted({self.mounts!r})"
-
-
-NOTHING = Mounted((), ())
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from builder.sandbox.hosts import network_files
 from builder.sandbox.limits import RLIMITS
 from builder.sandbox.spec import DEFAULT_CAPABILITIES, FileMount, OverlayRoot, Runner, SandboxSpec
 from builder.sandbox.users import UserError, identify
-from builder.solve.mounts import NOTHING, Mounted
+from builder.solve.mounted import NOTHING, Mounted
 from layers.digest import LayerId
 from layers.idmap import WHOLE, IdMap
 from layers.tree import Tree, read_file, resolve

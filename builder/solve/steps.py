@@ -12,12 +12,10 @@ from builder.events import Phase, StepOutput, Warned
 from builder.plan.graph import AddOp, CopyOp, ImageOp, LocalOp, MergeOp, Node, RunOp, ScratchOp, WorkdirOp
 from builder.plan.select import Selection
 from builder.plan.select_mounts import MountSelection
-from builder.solve.add import add_items
 from builder.solve.copy import copy_items
-from builder.solve.mounts import NOTHING, Helpers, Mounted, mounted
+from builder.solve.mounted import NOTHING, Mounted
 from builder.solve.placing import can_find, unknown_owners
 from builder.solve.run import Surroundings, run_step
-from builder.solve.secrets import Secrets
 from builder.solve.stepcontext import StepContext
 from builder.solve.unchanged import changed
 from builder.solve.workdir import workdir_entries
@@ -26,7 +24,6 @@ from layers.errors import PybuildError, SourceChanged, advice
 from layers.listed import Item, expanded
 from layers.tree import Tree
 from layers.tuples import NamedTuple
-from layers.workspace import Workspace
 
 
 class Phased:
@@ -99,36 +96,39 @@ def _run(node: Node, op: RunOp, given: StepInput, context: StepContext) -> Layer
     def output(stream: int, data: bytes) -> None:
         context.emit(StepOutput(context.clock(), node.id, stream, data))
 
-    selection = given.selection if isinstance(given.selection, MountSelection) else None
-    grants = context.grants
+    with contextlib.ExitStack() as stack:
+        extra = NOTHING
+        if op.mounts or op.devices:
+            try:
+                extra = stack.enter_context(_mounted(node, op, given.selection, context, output))
+            except BaseException:
+                workspace.discard()
+                raise
+        with Phased(context, node, "run"):
+            around = Surroundings(context.runner(), context.host(), output, extra)
+            return run_step(op, node.span, workspace, tree, around)
+
+
+def _mounted(
+    node: Node,
+    op: RunOp,
+    selection: Selection | MountSelection | None,
+    context: StepContext,
+    output: Callable[[int, bytes], None],
+) -> contextlib.AbstractContextManager[Mounted]:
+    from builder.solve.mounts import Helpers, mounted
+    from builder.solve.secrets import Secrets
+
     helpers = Helpers(
         context.store,
-        Secrets(grants.secrets),
-        grants,
+        Secrets(context.grants.secrets),
+        context.grants,
         context.stopped,
         context.clock,
         lambda text: output(2, text.encode(errors="surrogateescape")),
         lambda: context.runner().pid,
     )
-    with _mounted(node, op, selection, helpers, workspace) as extra, Phased(context, node, "run"):
-        around = Surroundings(context.runner(), context.host(), output, extra)
-        return run_step(op, node.span, workspace, tree, around)
-
-
-@contextlib.contextmanager
-def _mounted(
-    node: Node, op: RunOp, selection: MountSelection | None, helpers: Helpers, workspace: Workspace
-) -> Iterator[Mounted]:
-    """The step's mounts; when they cannot be had, the workspace goes."""
-    with contextlib.ExitStack() as stack:
-        try:
-            extra = (
-                stack.enter_context(mounted(op, selection, helpers, node.span)) if op.mounts or op.devices else NOTHING
-            )
-        except BaseException:
-            workspace.discard()
-            raise
-        yield extra
+    return mounted(op, selection if isinstance(selection, MountSelection) else None, helpers, node.span)
 
 
 def _copy(node: Node, op: CopyOp | AddOp, given: StepInput, context: StepContext) -> LayerId:
@@ -146,6 +146,8 @@ def _copy(node: Node, op: CopyOp | AddOp, given: StepInput, context: StepContext
 
         def items() -> Iterator[Item]:
             if isinstance(op, AddOp):
+                from builder.solve.add import add_items
+
                 return changed(add_items(op, selection, dest, now_ns), dest)
             return changed(copy_items(op, selection, dest, now_ns), dest)
 

@@ -1,5 +1,7 @@
 """Steps at once: their order, how many, and how all of them end when one fails."""
 
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -11,6 +13,7 @@ from builder.plan.graph import NodeId
 from builder.sandbox.spec import Outcome
 from builder.solve.crew import ReadyQueue
 from layers.errors import StoreError
+from tests.conftest import REPOSITORY
 from tests.fakes.runner import Script, exits
 from tests.support.planning import plan
 from tests.unit.solve.conftest import Builds
@@ -27,6 +30,16 @@ TWO = """
     COPY --from=a /a /a
     COPY --from=b /b /b
     """
+
+
+def test_steps_without_mounts_import_little() -> None:
+    """The first step to be executed waits for that."""
+    script = "import sys; import builder.solve.crew; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=REPOSITORY)
+    theirs = {"builder.solve.steps", "builder.solve.run"}
+    assert theirs <= set(loaded.stdout.split())
+    kinds = {f"builder.solve.{name}" for name in ("add", "agents", "devices", "mounts", "secrets")}
+    assert not (kinds | {"socket", "subprocess"}) & set(loaded.stdout.split())
 
 
 def drained(queue: ReadyQueue) -> list[NodeId]:

@@ -9,7 +9,7 @@ from builder.errors import Span, StepFailed
 from builder.plan.graph import RunOp, ScriptFile
 from builder.sandbox.spec import DEFAULT_CAPABILITIES, Outcome
 from builder.solve import run
-from builder.solve.mounts import Mounted
+from builder.solve.mounted import Mounted
 from builder.solve.run import TAIL, Surroundings, Tail, run_step, sandbox_spec
 from layers.entry import Kind
 from layers.store import Store
