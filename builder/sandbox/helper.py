@@ -66,6 +66,7 @@ def main(descriptor: int) -> None:
             os._exit(status)
     parent.close()
     os.waitpid(keeper, 0)
+    os._exit(0)  # the parent may be waiting: the interpreter would take as long again to tear itself down
 
 
 def _keep(parent: Socket) -> None:
