@@ -189,6 +189,7 @@ class Exporter:
         """See LayerSink. Where no output wants the bytes of layers, what is left to do for them is their diff ids, and
         that is done now: beside steps of a few milliseconds it would cost them more than it saves at the end."""
         # Imported for the layers to come: there is time now, and later a step of the image would wait for it.
+        import layers.indexing
         import layers.pack
         import layers.packing  # noqa: F401 - for its effect
 

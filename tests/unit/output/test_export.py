@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -21,6 +23,7 @@ from layers.errors import PybuildError
 from layers.image import Descriptor
 from layers.localdir import InTheWay
 from layers.store import Store
+from tests.conftest import REPOSITORY
 from tests.support import stored
 from tests.support.stored import FLAT, SECOND_NS, TIME_NS
 from tests.support.validate import files_of, validate
@@ -218,6 +221,20 @@ def test_without_outputs_diff_ids_are_made_when_there_is_time(
             exporter.idle()
         exporter.wait()
     assert asked == ([(layer, "pybuild-export")] if made and idle else [])
+
+
+IDLE = """
+import sys
+from types import SimpleNamespace
+from builder.output.export import Exporter
+Exporter(SimpleNamespace(tags=(), annotations=()), None, None, [], None).idle()
+print(*sys.modules)
+"""
+
+
+def test_what_packs_is_imported_when_there_is_time() -> None:
+    done = subprocess.run([sys.executable, "-c", IDLE], check=True, capture_output=True, text=True, cwd=REPOSITORY)
+    assert {"layers.pack", "layers.packing", "layers.indexing"} <= set(done.stdout.split())
 
 
 class Gated:
