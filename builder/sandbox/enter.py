@@ -7,9 +7,7 @@ there is no ``/proc/self/fd``, hence no link that leads out (CVE-2024-21626 and 
 What the command sees is reference part L: runc's defaults as BuildKit sets them.
 """
 
-import contextlib
 import os
-import signal
 import stat
 
 from builder.sandbox import kernel, mounts, network, stubs
@@ -27,6 +25,7 @@ from builder.sandbox.kernel import (
     mount,
 )
 from builder.sandbox.stage import CGROUPS, DEV, EMPTY, FILES, MASKED, ROOT, SAFE, SYS, Surroundings
+from builder.sandbox.suppress import suppress
 
 UMASK = 0o022
 NOT_FOUND = "executable file not found in $PATH"
@@ -71,7 +70,7 @@ def set_up(job: Job, surroundings: Surroundings, unmounts: kernel.Unmounts, made
     if job.own_network:
         network.raise_loopback()
     kernel.new_session_keyring()
-    with contextlib.suppress(PermissionError):
+    with suppress(PermissionError):
         # Podman's seccomp filter refuses it where it allows all the rest: the name stays the container's.
         kernel.set_hostname(job.hostname)
     old_root = os.open(b"/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -106,7 +105,7 @@ def set_up(job: Job, surroundings: Surroundings, unmounts: kernel.Unmounts, made
 def become(job: Job, surroundings: Surroundings, stdio: tuple[int, ...]) -> None:
     """The command's descriptors, filter and identity. Raises OSError."""
     os.setsid()
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # the others are as they should be
+    kernel.restore_signal(kernel.SIGPIPE)  # the others are as they should be
     for number, descriptor in enumerate(stdio):
         # Opening /dev/stdout means opening the pipe anew: its owner has to be the command's user.
         os.fchown(descriptor, job.uid, -1)
@@ -164,7 +163,7 @@ def _write_files(job: Job) -> None:
 
 def _make_mount_point(path: bytes) -> None:
     """A link here would mount the kernel's files somewhere else, and unmasked (CVE-2019-19921)."""
-    with contextlib.suppress(FileExistsError):
+    with suppress(FileExistsError):
         os.mkdir(path, 0o755)
     if not stat.S_ISDIR(os.lstat(path).st_mode):
         raise NotADirectoryError(20, f"{path.decode()} in the root filesystem is not a directory")

@@ -14,18 +14,17 @@ launcher dies; with it the kernel kills all of its pid namespace, and with that 
 signal has to reach a command for that, so one that changed its user (which clears a parent-death signal) dies as well.
 """
 
-import contextlib
 import errno
 import gc
 import marshal
 import os
 import select
-import signal
 import sys
 
 from builder.sandbox import enter, kernel, sockets, stage, stubs
 from builder.sandbox.job import DESCRIPTORS, READY, Answer, Job, read
 from builder.sandbox.sockets import Socket
+from builder.sandbox.suppress import suppress
 
 _UNMOUNT_SECONDS = 10
 _FRAME = 4
@@ -41,10 +40,10 @@ def main(descriptor: int) -> None:
 
     Its current directory is "/" and stays so.
     """
-    for number in range(1, signal.NSIG):
-        if number not in {signal.SIGKILL, signal.SIGSTOP}:
+    for number in kernel.SIGNALS:
+        if number not in {kernel.SIGKILL, kernel.SIGSTOP}:
             kernel.restore_signal(number)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    kernel.unblock_signals()
     os.set_inheritable(descriptor, False)
     parent = Socket(fileno=descriptor)
     try:
@@ -70,8 +69,8 @@ def main(descriptor: int) -> None:
 
 
 def _keep(parent: Socket) -> None:
-    kernel.die_with_parent(signal.SIGKILL)
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    kernel.die_with_parent(kernel.SIGKILL)
+    kernel.ignore_signal(kernel.SIGPIPE)
     try:
         surroundings = stage.prepare()
     except OSError as error:
@@ -171,7 +170,7 @@ class Keeper:
             if not chunk:
                 self._forget(step.report)
         elif descriptor == step.control.fileno():
-            signal.pidfd_send_signal(step.end, signal.SIGKILL)
+            kernel.kill(step.end)
             self._forget(descriptor)
         else:
             self._reap(step)
@@ -213,7 +212,7 @@ class Keeper:
             stubs.remove(step.job.upper, made)
         except OSError as error:
             answer = (None, None, f"remove mount points: {_text(error)}")
-        with contextlib.suppress(BrokenPipeError):  # the parent has given it up
+        with suppress(BrokenPipeError):  # the parent has given it up
             step.control.send(marshal.dumps(answer))
         step.close()
 

@@ -29,6 +29,10 @@ MS_STRICTATIME = 1 << 24
 
 MNT_DETACH = 2
 
+SIGKILL, SIGPIPE, SIGSTOP = 9, 13, 19
+SIGNALS = range(1, 65)
+"""By number: ``signal`` makes enumerations of them when it is imported."""
+
 _IN_UNMOUNT = 0x2000
 """Sent unasked."""
 _IN_DELETE_SELF = 0x400
@@ -40,8 +44,10 @@ _PR_CAP_AMBIENT = 47
 _PR_CAP_AMBIENT_CLEAR_ALL = 4
 _SECCOMP_MODE_FILTER = 2
 _CAPABILITY_VERSION_3 = 0x20080522
-_SIGACTION_BYTES = 32
-"""Of the kernel's struct sigaction on 64-bit machines; all zeros are SIG_DFL."""
+_SIG_DFL, _SIG_IGN = 0, 1
+_SIG_SETMASK = 2
+_SIGACTION_WORDS = 4
+"""The kernel's struct sigaction on 64-bit machines; the handler is the first of them."""
 _SIGSET_BYTES = 8
 _NO_LIMIT = (1 << 64) - 1
 """RLIM_INFINITY."""
@@ -55,10 +61,11 @@ _MOVE_MOUNT_F_EMPTY_PATH = 4
 _CLOSE_RANGE_CLOEXEC = 4
 
 _SYS = {
-    "x86_64": {"pivot_root": 155, "keyctl": 250, "rt_sigaction": 13},
-    "aarch64": {"pivot_root": 41, "keyctl": 219, "rt_sigaction": 134},
+    "x86_64": {"pivot_root": 155, "keyctl": 250, "rt_sigaction": 13, "rt_sigprocmask": 14},
+    "aarch64": {"pivot_root": 41, "keyctl": 219, "rt_sigaction": 134, "rt_sigprocmask": 135},
 }
 """Calls without a wrapper in every C library that does all they do, where their numbers differ."""
+_SYS_PIDFD_SEND_SIGNAL = 424
 _SYS_OPEN_TREE = 428
 _SYS_MOVE_MOUNT = 429
 _SYS_CLOSE_RANGE = 436
@@ -141,9 +148,28 @@ def die_with_parent(signal: int) -> None:
 
 def restore_signal(number: int) -> None:
     """Its default action, also for the C library's own signals, which glibc's posix_spawn leaves ignored."""
-    action = ctypes.create_string_buffer(_SIGACTION_BYTES)
+    _set_action(number, _SIG_DFL)
+
+
+def ignore_signal(number: int) -> None:
+    _set_action(number, _SIG_IGN)
+
+
+def _set_action(number: int, handler: int) -> None:
+    action = (ctypes.c_uint64 * _SIGACTION_WORDS)(handler)
     size = ctypes.c_size_t(_SIGSET_BYTES)
     _check(_libc.syscall(_number("rt_sigaction"), number, action, None, size), f"sigaction {number}")
+
+
+def unblock_signals() -> None:
+    size = ctypes.c_size_t(_SIGSET_BYTES)
+    mask = ctypes.byref(ctypes.c_uint64(0))
+    _check(_libc.syscall(_number("rt_sigprocmask"), _SIG_SETMASK, mask, None, size), "sigprocmask")
+
+
+def kill(process: int) -> None:
+    """``process``: a pidfd."""
+    _check(_libc.syscall(_SYS_PIDFD_SEND_SIGNAL, process, SIGKILL, None, 0), "pidfd_send_signal")
 
 
 def set_filter(program: bytes) -> None:

@@ -14,7 +14,6 @@ cannot be mounted anew for that reason; then it is the host's /sys with all that
 """
 
 import os
-from contextlib import suppress
 
 from builder.sandbox.kernel import (
     CLONE_NEWCGROUP,
@@ -36,6 +35,7 @@ from builder.sandbox.kernel import (
     mount,
     unshare,
 )
+from builder.sandbox.suppress import suppress
 
 STAGE = b"/sys"
 ROOT, FILES, DEV, EMPTY, SYS, GROUP = (
