@@ -42,7 +42,8 @@ class Stretch(NamedTuple):
 
     ``path``: of the directory in the layer; ``host``: where it is; ``packed``: by ``pack_stats``; ``digests``: raw
     SHA-256 by position, UNKNOWN where it is not known, or nothing at all; ``extras``: by position, of those that have
-    any; ``owner``: uid and gid of all of them. ``content``: bytes of the files, each filled up to blocks of 512.
+    any; ``owner``: uid and gid of all of them. ``settled``: whether a file whose stat is the same still has the same
+    bytes. ``content``: bytes of the files, each filled up to blocks of 512.
     """
 
     path: bytes
@@ -51,6 +52,7 @@ class Stretch(NamedTuple):
     digests: bytes
     extras: dict[int, Extra]
     owner: tuple[int, int]
+    settled: bool
     size: int
     content: int
 

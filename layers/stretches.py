@@ -143,7 +143,15 @@ class Stretches:
             self._collect()
         job = _Job(worker, worker.free.pop(), self._stretches)
         what = [
-            (stretch.path, stretch.host, stretch.packed, stretch.digests, stretch.extras, stretch.owner)
+            (
+                stretch.path,
+                stretch.host,
+                stretch.packed,
+                stretch.digests,
+                stretch.extras,
+                stretch.owner,
+                stretch.settled,
+            )
             for stretch in job.stretches
         ]
         worker.beside.send(marshal.dumps((job.slot, what), 2))

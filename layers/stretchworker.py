@@ -24,11 +24,12 @@ from layers.stretches import SLOT, Answer
 from layers.tarheader import padding, plain_file
 from layers.tarwrite import header
 
-Given = tuple[bytes, bytes, bytes, bytes, dict[int, Extra], tuple[int, int]]
+Given = tuple[bytes, bytes, bytes, bytes, dict[int, Extra], tuple[int, int], bool]
 
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _ZEROS = bytes(512)
+_NOTHING = hashlib.sha256().digest()
 _LARGEST_HEADER = 64 << 10
 
 
@@ -48,6 +49,7 @@ class _Slot:
         self.records: list[bytes] = []
         self.last = (b"", False)
         self._host = -1
+        self._settled = False
 
     def add(self, stretch: Given) -> None:
         self._host = os.open(stretch[1], _DIRECTORY)  # names are then found at once, however deep they are
@@ -57,30 +59,27 @@ class _Slot:
             os.close(self._host)
 
     def _add(self, stretch: Given) -> None:
-        directory, _, packed, digests, extras, owner = stretch
+        directory, _, packed, digests, extras, (uid, gid), self._settled = stretch
         prefix = directory + b"/" if directory else b""
         if is_reserved(prefix):
             raise _LeftToTheBuild
         at = 0
         for position, record in enumerate(unpack_stats(packed)):
+            name, mode, _, _, _, _, _, size, mtime_ns, _, _ = record
             expected = digests[at : at + RAW]
             at += RAW
-            path = prefix + record[0]
+            path = prefix + name
             if path in KEPT:
                 raise _LeftToTheBuild  # the index has its bytes, too
-            if stat.S_ISREG(record[1]) and position not in extras and not record[0].startswith(b".wh."):
-                self._file(path, record, owner, expected)
-            else:
-                self._other(path, record, owner, extras.get(position, PLAIN), expected)
-
-    def _file(self, path: bytes, record: Stat, owner: tuple[int, int], expected: bytes) -> None:
-        name, mode, _, _, _, _, _, size, mtime_ns, _, _ = record
-        block = plain_file(path, mode & 0o7777, *owner, size, mtime_ns // 1_000_000_000)
-        if block is None:
-            self._other(path, record, owner, PLAIN, expected)
-            return
-        digest = self._member(block, name, size, expected)
-        self._record(encode_file(path, mode & 0o7777, *owner, mtime_ns, size, digest), path, directory=False)
+            block = None
+            if mode & 0o170000 == stat.S_IFREG and position not in extras and not name.startswith(b".wh."):
+                block = plain_file(path, mode & 0o7777, uid, gid, size, mtime_ns // 1_000_000_000)
+            if block is None:
+                self._other(path, record, (uid, gid), extras.get(position, PLAIN), expected)
+                continue
+            digest = self._member(block, record, expected)
+            self._record(encode_file(path, mode & 0o7777, uid, gid, mtime_ns, size, digest))
+            self.last = (path, False)
 
     def _other(self, path: bytes, record: Stat, owner: tuple[int, int], extra: Extra, expected: bytes) -> None:
         link, xattrs, _, _ = extra
@@ -89,33 +88,37 @@ class _Slot:
         if len(block) > _LARGEST_HEADER:
             raise _LeftToTheBuild
         digest = None
-        if entry.kind is Kind.FILE:
-            digest = self._member(block, record[0] if stat.S_ISREG(record[1]) else b"", entry.size, expected)
+        if stat.S_ISREG(record[1]):
+            digest = self._member(block, record, expected)
         else:
             self._room(len(block))
             self._memory[self.end : self.end + len(block)] = block
             self.end += len(block)
-        self._record(encode_record(entry, digest), path, directory=entry.kind is Kind.DIRECTORY)
+            if entry.kind is Kind.FILE:
+                digest = _NOTHING
+        self._record(encode_record(entry, digest))
+        self.last = (path, entry.kind is Kind.DIRECTORY)
 
-    def _member(self, block: bytes, name: bytes, size: int, expected: bytes) -> bytes:
-        """Header and content of a file; the digest of the content. ``name``: b"" of one that has none."""
-        memory = self._memory
+    def _member(self, block: bytes, record: Stat, expected: bytes) -> bytes:
+        """Header and content of a file; the digest of the content. What was listed is what it has now if its stat is
+        the same, or its digest where a stat would not tell."""
+        memory, size = self._memory, record[7]
         start = self.end + len(block)
-        pad = padding(size)
         self._room(len(block) + size + 512)
         memory[self.end : start] = block
-        if name:
-            descriptor = os.open(name, _FLAGS, dir_fd=self._host)
-            try:
-                # One more than there should be: a file that grew has another size.
-                found = os.readv(descriptor, [memory[start : start + size + 1]])
-            finally:
-                os.close(descriptor)
-            if found != size:
+        known = self._settled and expected != UNKNOWN and len(expected) == RAW
+        descriptor = os.open(record[0], _FLAGS, dir_fd=self._host)
+        try:
+            # One more than there should be: a file that grew has another size.
+            found = os.readv(descriptor, [memory[start : start + size + 1]])
+            if found != size or (known and not _is(descriptor, record)):
                 raise _LeftToTheBuild
-        digest = hashlib.sha256(memory[start : start + size]).digest()
-        if name and expected and digest != expected != UNKNOWN:
+        finally:
+            os.close(descriptor)
+        digest = expected if known else hashlib.sha256(memory[start : start + size]).digest()
+        if expected and digest != expected != UNKNOWN:
             raise _LeftToTheBuild
+        pad = padding(size)
         memory[start + size : start + size + pad] = _ZEROS[:pad]
         self.end = start + size + pad
         return digest
@@ -124,10 +127,19 @@ class _Slot:
         if self.end + size > self._limit:
             raise _LeftToTheBuild
 
-    def _record(self, record: bytes, path: bytes, *, directory: bool) -> None:
+    def _record(self, record: bytes) -> None:
         self.records.append(record)
         self.lengths.append(len(record))
-        self.last = (path, directory)
+
+
+def _is(descriptor: int, record: Stat) -> bool:
+    status = os.fstat(descriptor)
+    return (status.st_ino, status.st_dev, status.st_mtime_ns, status.st_ctime_ns) == (
+        record[2],
+        record[3],
+        record[8],
+        record[9],
+    )
 
 
 def lay_out(memory: memoryview, start: int, stretches: Sequence[Given]) -> Answer:

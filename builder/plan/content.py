@@ -78,6 +78,11 @@ def entry_row(entry: Entry, digests: Iterator[bytes]) -> bytes:
     return other_row(name, entry)
 
 
+def plain_row(name: bytes, mode: int, digest: bytes) -> bytes:
+    """``file_row`` of a file of 0:0 without xattrs: of most."""
+    return b"%b\0f %o 0 0\0%b\0" % (name, mode, digest)
+
+
 def file_row(
     name: bytes, mode: int, owner: tuple[int, int], xattrs: tuple[tuple[bytes, bytes], ...], digest: bytes
 ) -> bytes:

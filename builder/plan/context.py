@@ -142,6 +142,10 @@ class Context:
             self._files.complete(directory, listing)
         return listing
 
+    def settled(self, listing: Listing) -> bool:
+        """Whether any change since it was made can be told by the stats in it."""
+        return self._memory.settled(listing)
+
     def host(self, directory: bytes) -> bytes:
         """Where ``directory`` is."""
         return self._files.path(directory)

@@ -100,10 +100,14 @@ class Memory:
         if kept:
             self._directories.put_many(kept)
 
+    def settled(self, listing: Listing) -> bool:
+        """Whether any later change of its names can be told by their stats."""
+        return listing.weigh().newest < self._scanned_ns - COARSE_TICK_NS
+
     def _packed(self, listing: Listing) -> tuple[Known, Details]:
         digests = bytes(listing.digests or b"")
         known = Known(listing.signature(), listing.rows or b"")
-        if listing.weigh().newest >= self._scanned_ns - COARSE_TICK_NS:
+        if not self.settled(listing):
             young = [at for at, record in enumerate(listing.stats()) if not settled(key_of(record), self._scanned_ns)]
             if young:
                 known = Known(b"", b"")

@@ -18,7 +18,7 @@ import stat
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from builder.plan.content import digest_rows
+from builder.plan.content import digest_rows, plain_row
 from builder.plan.listing import carried_xattr
 from builder.plan.rows import row
 from layers.beside import read_message, write_message
@@ -32,12 +32,15 @@ if TYPE_CHECKING:
 LARGEST = 64 << 10
 UNKNOWN = bytes(32)
 
+Key = tuple[int, int, int, int, int]
+"""Size, device, inode, mtime_ns, ctime_ns."""
+
 File = tuple[bytes, int, int, int, int, int]
 
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
-def hash_one(path: bytes, key: tuple[int, int, int, int, int]) -> bytes:
+def hash_one(path: bytes, key: Key) -> bytes:
     """``key``: size, device, inode, mtime_ns, ctime_ns, as they were when the file was listed."""
     try:
         descriptor = os.open(path, _FLAGS)
@@ -51,7 +54,7 @@ def hash_one(path: bytes, key: tuple[int, int, int, int, int]) -> bytes:
         os.close(descriptor)
 
 
-def _hash(descriptor: int, key: tuple[int, int, int, int, int]) -> bytes:
+def _hash(descriptor: int, key: Key) -> bytes:
     data = os.read(descriptor, key[0] + 1)
     status = os.fstat(descriptor)
     found = (status.st_size, status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
@@ -105,16 +108,21 @@ def _closer(
     rows: list[bytes] | None = []
     for position, record in enumerate(stats):
         name, mode, inode, device, _, _, _, size, mtime_ns, ctime_ns, _ = record
-        regular = mode & 0o170000 == stat.S_IFREG
-        key = (size, device, inode, mtime_ns, ctime_ns)
-        digest = _hash_plain(folder, name, key) if regular and size <= LARGEST else UNKNOWN
-        extra = PLAIN
-        if digest == UNKNOWN:
-            extra = files.look_closer(prefix + name, record)
-            if extra is not PLAIN:
-                extras[position] = extra
-            if regular and size <= LARGEST:
-                digest = hash_one(prefix + name, key)
+        digest = UNKNOWN
+        if regular := mode & 0o170000 == stat.S_IFREG:
+            key = (size, device, inode, mtime_ns, ctime_ns)
+            if size <= LARGEST:
+                digest = _hash_plain(folder, name, key)
+        if digest != UNKNOWN:
+            digests.append(digest)
+            if rows is not None:
+                rows.append(plain_row(name, mode & 0o7777, digest))
+            continue
+        extra = files.look_closer(prefix + name, record)
+        if extra is not PLAIN:
+            extras[position] = extra
+        if regular and size <= LARGEST:
+            digest = hash_one(prefix + name, key)
         digests.append(digest)
         if digest == UNKNOWN and regular:
             rows = None
@@ -123,7 +131,7 @@ def _closer(
     return extras, digests, rows
 
 
-def _hash_plain(folder: int, name: bytes, key: tuple[int, int, int, int, int]) -> bytes:
+def _hash_plain(folder: int, name: bytes, key: Key) -> bytes:
     """As ``hash_one``, of a file in the directory ``folder``; UNKNOWN also for one with attributes that COPY keeps."""
     try:
         descriptor = os.open(name, _FLAGS, dir_fd=folder)

@@ -160,6 +160,7 @@ class _Part(NamedTuple):
     packed: bytes
     digests: bytes
     extras: dict[int, Extra]
+    settled: bool
     weight: Weight
 
 
@@ -175,20 +176,21 @@ class _Cutter:
     def cut(self, path: bytes, directory: bytes) -> Iterator[Item | _Folder]:
         check_depth(path)
         listing = self._tree.listing(directory)
-        if listing is None:
+        if listing is None or not listing.size:
             return iter(())
         weight = listing.weigh()
         if weight.linked:
             return self._one_by_one(path, directory)
         if listing.folders or listing.size > NAMES or weight.content > CONTENT:
             return self._in_parts(path, directory, listing)
-        whole = _Part(listing.packed, bytes(listing.digests or b""), listing.extras or {}, weight)
+        settled = self._tree.settled(listing)
+        whole = _Part(listing.packed, bytes(listing.digests or b""), listing.extras or {}, settled, weight)
         return iter((self._stretch(path, directory, whole),))
 
     def _stretch(self, path: bytes, directory: bytes, part: _Part) -> Stretch:
-        packed, digests, extras, weight = part
+        packed, digests, extras, settled, weight = part
         host = self._tree.host(directory)
-        return Stretch(path, host, packed, digests, extras, self._owner, weight.size, weight.content)
+        return Stretch(path, host, packed, digests, extras, self._owner, settled, weight.size, weight.content)
 
     def _one_by_one(self, path: bytes, directory: bytes) -> Iterator[Item | _Folder]:
         """Where files have several names: which of them is the first is only known here."""
@@ -202,12 +204,12 @@ class _Cutter:
                 yield _Folder(placed.path, entry.path)
 
     def _in_parts(self, path: bytes, directory: bytes, listing: Listing) -> Iterator[Item | _Folder]:
-        stats, extras = listing.stats(), listing.extras or {}
+        stats, extras, settled = listing.stats(), listing.extras or {}, self._tree.settled(listing)
         for start, end in _cuts(stats):
             digests = bytes(listing.digests[start * RAW : end * RAW]) if listing.digests else b""
             own = {at - start: extras[at] for at in range(start, end) if at in extras} if extras else {}
             part = stats[start:end]
-            yield self._stretch(path, directory, _Part(pack_stats(part), digests, own, weigh(part)))
+            yield self._stretch(path, directory, _Part(pack_stats(part), digests, own, settled, weigh(part)))
             name, mode = part[-1][:2]
             if stat.S_ISDIR(mode):
                 yield _Folder(path + b"/" + name if path else name, directory + b"/" + name if directory else name)

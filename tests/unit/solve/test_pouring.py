@@ -4,6 +4,7 @@ import os
 import random
 import shutil
 import socket
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -41,9 +42,13 @@ class Made(NamedTuple):
     records: list[object]
 
 
-def items(root: Path, to: str = "/o/p", chown: str | None = None, chmod: str | None = None) -> list[Item]:
+def items(
+    root: Path, to: str = "/o/p", chown: str | None = None, chmod: str | None = None, *, settled: bool = False
+) -> list[Item]:
+    """``settled``: as if the context were looked at an hour from now."""
     op = CopyOp(("/",), to, chown, chmod, False)
-    context = open_context(str(root), None, NOTHING_KNOWN)
+    late = 3600 * 10**9 if settled else 0
+    context = open_context(str(root), None, NOTHING_KNOWN, clock_ns=lambda: time.time_ns() + late)
     selection = select(op, context, None)
     selection.digest()
     below = Stack(())
@@ -127,9 +132,13 @@ def root(tmp_path: Path) -> Path:
     return root
 
 
+@pytest.mark.parametrize("settled", [False, True])
 @pytest.mark.parametrize("chown", [None, "7:8", "3000000:1"])
-def test_the_same_layer(root: Path, both: Callable[[list[Item]], Made], started: list[str], chown: str | None) -> None:
-    found = items(root, chown=chown)
+def test_the_same_layer(
+    root: Path, both: Callable[[list[Item]], Made], started: list[str], chown: str | None, settled: bool
+) -> None:
+    found = items(root, chown=chown, settled=settled)
+    assert {item.settled for item in found if isinstance(item, Stretch)} == {settled}
     assert sum(isinstance(item, Stretch) for item in found) > 5
     both(found)
     assert started == ["layers.stretchworker"] * stretches.WORKERS
@@ -181,14 +190,21 @@ def test_modes_and_what_is_there_go_entry_by_entry(root: Path) -> None:
     assert not any(isinstance(item, Stretch) and item.path == b"d1" for item in found)
 
 
-@pytest.mark.parametrize("how", ["gone", "shorter", "longer", "link", "directory", "content", "folder"])
-@pytest.mark.parametrize("name", ["d0/m0", "d3/m10", "d6/m188"])
-def test_a_file_that_changed(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, name: str) -> None:
+@pytest.mark.parametrize("how", ["gone", "shorter", "longer", "link", "directory", "content", "in place", "folder"])
+@pytest.mark.parametrize("settled", [False, True])
+@pytest.mark.parametrize("name", ["d0/m0", "d6/m188"])
+def test_a_file_that_changed(root: Path, monkeypatch: pytest.MonkeyPatch, how: str, settled: bool, name: str) -> None:
     monkeypatch.setattr(stretches, "MANY", 1)
     path = root / name
     path.write_bytes(b"before")
-    found = items(root)
-    path.unlink()
+    found = items(root, settled=settled)
+    match how:
+        case "in place":
+            before = path.stat()
+            path.write_bytes(b"beforE")
+            os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        case _:
+            path.unlink()
     match how:
         case "shorter":
             path.write_bytes(b"befor")
@@ -207,7 +223,7 @@ def test_a_file_that_changed(root: Path, tmp_path: Path, monkeypatch: pytest.Mon
     errors = []
     for listed in (False, True):
         with pytest.raises(SourceChanged) as caught:
-            pack(found, tmp_path / "index", listed=listed)
+            pack(found, root.parent / "index", listed=listed)
         errors.append(str(caught.value))
     assert errors[0] == errors[1]
 
