@@ -27,14 +27,14 @@ _PROGRAM = """\
 import gc, sys
 gc.disable()
 sys.path.append(sys.argv[1])
-from {} import main
 try:
+    from {} import main
     main()
-except BrokenPipeError:
+except (OSError, MemoryError):
     pass"""
 """For the interpreter alone, without what is installed for it: so it starts in half the time. What is beside our own
 packages must not stand in for the standard library. Nothing it makes is in a cycle. The build that ends first has no
-use for the answer."""
+use for the answer, and one whose helper finds no memory or no descriptor does without it."""
 
 
 class Beside:

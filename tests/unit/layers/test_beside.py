@@ -83,6 +83,34 @@ def test_a_build_that_ends_first_hears_nothing_of_it(capfd: pytest.CaptureFixtur
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.parametrize("raised", ["OSError(12, 'no memory')", "MemoryError()"])
+def test_nobody_hears_of_one_that_finds_no_room(
+    raised: str, installed: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The build does its work: what it lacked is no news for a terminal that shows a build that went well."""
+    (installed / "poor.py").write_text(f"def main():\n    raise {raised}\n")
+    process = Beside("poor")
+    try:
+        process.send(b"one")
+        assert process.receive() == b""
+        assert process._process is not None
+        assert process._process.wait() == 0
+    finally:
+        process.close()
+    assert capfd.readouterr().err == ""
+
+
+def test_a_mistake_of_ours_is_heard_of(installed: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (installed / "wrong.py").write_text("def main():\n    raise KeyError('mistake')\n")
+    process = Beside("wrong")
+    try:
+        process.send(b"one")
+        assert process.receive() == b""
+    finally:
+        process.close()
+    assert "mistake" in capfd.readouterr().err
+
+
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A directory with our packages, as an installation has them beside those of others; ``echo`` is among them."""
