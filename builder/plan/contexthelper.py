@@ -78,6 +78,7 @@ class _Hand:
     def __init__(self) -> None:
         self.beside = Beside("builder.plan.contextworker")
         self.started = False
+        self.gone = False
         self.given: deque[_Job] = deque()
 
     def send(self, job: _Job, message: bytes, first: bytes) -> bool:
@@ -86,10 +87,17 @@ class _Hand:
             self.started = True
             self.beside.send(first)
         if not self.beside.send(message):
+            self.gone = True
             return False
         job.hand = self
         self.given.append(job)
         return True
+
+    def read(self) -> None:
+        """The answer to its oldest job."""
+        job = self.given.popleft()
+        job.answer = self.beside.receive()
+        self.gone |= not job.answer
 
 
 class ContextHelper:
@@ -112,23 +120,25 @@ class ContextHelper:
             (b"%b/%b" % (directory, name) if directory else name, *(key[2], key[0], key[1], key[3], key[4]))
             for directory, name, key in (wanted[at] for at in away)
         ]
-        hand = _idlest([hand for hand in self._hands if hand.started] or self._hands)
+        hand = _idlest([hand for hand in self._hands if hand.started and not hand.gone] or self._hands)
         sent = self._send(hand, job, ("hash", files))
         return Pending(self, wanted, away if sent else (), job)
 
     def has_room(self, *, thorough: bool) -> bool:
         """Whether a process would soon be without work."""
-        return len(_idlest(self._walkers(thorough)).given) < WAITING
+        walkers = self._walkers(thorough)
+        return bool(walkers) and len(_idlest(walkers).given) < WAITING
 
     def walk(self, directories: Sequence[bytes], *, thorough: bool) -> Listed | None:
         """Lists them and what is below; None when that cannot be done there."""
         job = _Job()
-        hand = _idlest(self._walkers(thorough))
-        return Listed(self, job) if self._send(hand, job, ("list", list(directories), NAMES, thorough)) else None
+        walkers = self._walkers(thorough)
+        message: _Message = ("list", list(directories), NAMES, thorough)
+        return Listed(self, job) if walkers and self._send(_idlest(walkers), job, message) else None
 
     def _walkers(self, thorough: bool) -> list[_Hand]:
         """Stats alone are read as fast as they can be taken in, so one is enough for those."""
-        return self._hands if thorough else self._hands[:1]
+        return [hand for hand in (self._hands if thorough else self._hands[:1]) if not hand.gone]
 
     def here(self, wanted: Sequence[Wanted]) -> list[bytes]:
         return list(hash_files(self._root, wanted, self._check))
@@ -140,7 +150,7 @@ class ContextHelper:
         """The answer; those to earlier jobs of its process are read first. Empty when that is gone."""
         self._check()
         while job.answer is None and job.hand is not None:
-            job.hand.given.popleft().answer = job.hand.beside.receive()
+            job.hand.read()
         self._check()
         return job.answer or b""
 

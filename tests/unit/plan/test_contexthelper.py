@@ -184,4 +184,13 @@ def test_new_contexts_are_read_by_two(tmp_path: Path) -> None:
         os.waitid(os.P_PID, killed, os.WEXITED | os.WNOWAIT)
         answers = [len(list(found.result())) for found in given if found is not None]
         assert sum(answers) >= 2
+        helper.walk([b"d0"], thorough=True)  # may be what shows that it is gone
+        later = [helper.walk([b"d%d" % n], thorough=True) for n in range(3)]
+        assert [len(list(found.result())) for found in later if found is not None] == [1] * 3, "the other does it all"
+        left = helpers()
+        os.kill(left[-1], signal.SIGKILL)
+        os.waitid(os.P_PID, left[-1], os.WEXITED | os.WNOWAIT)
+        last = helper.walk([b"d0"], thorough=True)
+        assert last is None or list(last.result()) == []
+        assert not helper.has_room(thorough=True)
     assert helpers() == []
