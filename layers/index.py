@@ -36,6 +36,7 @@ _HASHED = 1
 _KINDS = tuple(Kind)
 _NUMBERS = {kind: number for number, kind in enumerate(_KINDS)}
 _FILE = _NUMBERS[Kind.FILE]
+_DIRECTORY = _NUMBERS[Kind.DIRECTORY]
 
 
 class Found(NamedTuple):
@@ -73,6 +74,13 @@ def encode_file(path: bytes, mode: int, uid: int, gid: int, mtime_ns: int, size:
     seconds, nanoseconds = divmod(mtime_ns, 1_000_000_000)
     head = _HEAD.pack(_FILE, _HASHED, mode, uid, gid, seconds, nanoseconds, size, 0, 0, len(path), 0, 0, 0)
     return b"".join((head, path.replace(b"/", b"\0"), sha256))
+
+
+def encode_directory(path: bytes, mode: int, uid: int, gid: int, mtime_ns: int) -> bytes:
+    """``encode_record`` of a DIRECTORY without xattrs."""
+    seconds, nanoseconds = divmod(mtime_ns, 1_000_000_000)
+    head = _HEAD.pack(_DIRECTORY, 0, mode, uid, gid, seconds, nanoseconds, 0, 0, 0, len(path), 0, 0, 0)
+    return head + path.replace(b"/", b"\0")
 
 
 def decode_record(data: bytes | mmap.mmap, offset: int) -> tuple[Entry, bytes | None]:

@@ -18,10 +18,10 @@ from typing import cast
 from layers.beside import read_message, write_message
 from layers.entry import Kind, is_reserved
 from layers.errors import PybuildError
-from layers.index import KEPT, encode_file, encode_record
+from layers.index import KEPT, encode_directory, encode_file, encode_record
 from layers.listed import PLAIN, RAW, UNKNOWN, Extra, Stat, make_entry, unpack_stats
 from layers.stretches import SLOT, Answer
-from layers.tarheader import padding, plain_file
+from layers.tarheader import padding, plain_directory, plain_file
 from layers.tarwrite import header
 
 Given = tuple[bytes, bytes, bytes, bytes, dict[int, Extra], tuple[int, int], bool]
@@ -48,18 +48,20 @@ class _Slot:
         self.lengths = array("I")
         self.records: list[bytes] = []
         self.last = (b"", False)
-        self._host = -1
+        self._host = b""
+        self._folder = -1
         self._settled = False
 
     def add(self, stretch: Given) -> None:
-        self._host = os.open(stretch[1], _DIRECTORY)  # names are then found at once, however deep they are
         try:
             self._add(stretch)
         finally:
-            os.close(self._host)
+            if self._folder >= 0:
+                os.close(self._folder)
+                self._folder = -1
 
     def _add(self, stretch: Given) -> None:
-        directory, _, packed, digests, extras, (uid, gid), self._settled = stretch
+        directory, self._host, packed, digests, extras, (uid, gid), self._settled = stretch
         prefix = directory + b"/" if directory else b""
         if is_reserved(prefix):
             raise _LeftToTheBuild
@@ -71,15 +73,24 @@ class _Slot:
             path = prefix + name
             if path in KEPT:
                 raise _LeftToTheBuild  # the index has its bytes, too
+            kind = mode & 0o170000
+            mode &= 0o7777
             block = None
-            if mode & 0o170000 == stat.S_IFREG and position not in extras and not name.startswith(b".wh."):
-                block = plain_file(path, mode & 0o7777, uid, gid, size, mtime_ns // 1_000_000_000)
+            if position not in extras and not name.startswith(b".wh."):
+                if kind == stat.S_IFREG:
+                    block = plain_file(path, mode, uid, gid, size, mtime_ns // 1_000_000_000)
+                elif kind == stat.S_IFDIR:
+                    block = plain_directory(path + b"/", mode, uid, gid, mtime_ns // 1_000_000_000)
             if block is None:
                 self._other(path, record, (uid, gid), extras.get(position, PLAIN), expected)
                 continue
-            digest = self._member(block, record, expected)
-            self._record(encode_file(path, mode & 0o7777, uid, gid, mtime_ns, size, digest))
-            self.last = (path, False)
+            if kind == stat.S_IFREG:
+                digest = self._member(block, record, expected)
+                self._record(encode_file(path, mode, uid, gid, mtime_ns, size, digest))
+            else:
+                self._header(block)
+                self._record(encode_directory(path, mode, uid, gid, mtime_ns))
+            self.last = (path, kind == stat.S_IFDIR)
 
     def _other(self, path: bytes, record: Stat, owner: tuple[int, int], extra: Extra, expected: bytes) -> None:
         link, xattrs, _, _ = extra
@@ -91,13 +102,16 @@ class _Slot:
         if stat.S_ISREG(record[1]):
             digest = self._member(block, record, expected)
         else:
-            self._room(len(block))
-            self._memory[self.end : self.end + len(block)] = block
-            self.end += len(block)
+            self._header(block)
             if entry.kind is Kind.FILE:
                 digest = _NOTHING
         self._record(encode_record(entry, digest))
         self.last = (path, entry.kind is Kind.DIRECTORY)
+
+    def _header(self, block: bytes) -> None:
+        self._room(len(block))
+        self._memory[self.end : self.end + len(block)] = block
+        self.end += len(block)
 
     def _member(self, block: bytes, record: Stat, expected: bytes) -> bytes:
         """Header and content of a file; the digest of the content. What was listed is what it has now if its stat is
@@ -107,7 +121,9 @@ class _Slot:
         self._room(len(block) + size + 512)
         memory[self.end : start] = block
         known = self._settled and expected != UNKNOWN and len(expected) == RAW
-        descriptor = os.open(record[0], _FLAGS, dir_fd=self._host)
+        if self._folder < 0:
+            self._folder = os.open(self._host, _DIRECTORY)  # names are then found at once, however deep they are
+        descriptor = os.open(record[0], _FLAGS, dir_fd=self._folder)
         try:
             # One more than there should be: a file that grew has another size.
             found = os.readv(descriptor, [memory[start : start + size + 1]])

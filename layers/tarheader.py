@@ -19,9 +19,12 @@ _SMALL_ID = 0o7777777
 _LARGEST = 0o77777777777
 _NAME = 100
 _PREFIX = 155
-_PLAIN_TAIL = b"0" + bytes(_NAME) + _MAGIC + b"%07o\0%07o\0" % (0, 0) + bytes(_PREFIX + 12)
-"""What follows the checksum in the header of a file with a short name."""
-_PLAIN_SUM = sum(_PLAIN_TAIL) + 8 * 0x20 - 1
+_PLAIN_TAILS = {
+    typeflag: typeflag + bytes(_NAME) + _MAGIC + b"%07o\0%07o\0" % (0, 0) + bytes(_PREFIX + 12)
+    for typeflag in (b"0", b"5")
+}
+"""What follows the checksum in the header of a file or directory with a short name."""
+_PLAIN_SUMS = {typeflag: sum(tail) + 8 * 0x20 - 1 for typeflag, tail in _PLAIN_TAILS.items()}
 """To be added to the Adler-32 of what precedes the checksum, see ``checksum``."""
 
 
@@ -91,12 +94,21 @@ def build(  # noqa: PLR0913 - the fields of the block, in their order
 
 def plain_file(name: bytes, mode: int, uid: int, gid: int, size: int, mtime: int) -> bytes | None:  # noqa: PLR0913, PLR0917 - as build
     """What ``build`` gives for a file of which a plain ustar header can say everything, as of most; else None."""
+    return _plain(b"0", name, mode, uid, gid, size, mtime)
+
+
+def plain_directory(name: bytes, mode: int, uid: int, gid: int, mtime: int) -> bytes | None:
+    """As ``plain_file``; ``name`` ends with a slash."""
+    return _plain(b"5", name, mode, uid, gid, 0, mtime)
+
+
+def _plain(typeflag: bytes, name: bytes, mode: int, uid: int, gid: int, size: int, mtime: int) -> bytes | None:  # noqa: PLR0913, PLR0917 - as build
     if len(name) > _NAME or not name.isascii() or not 0 <= mtime <= _LARGEST or uid > _SMALL_ID or gid > _SMALL_ID:
         return None
     if size > _LARGEST:
         return None
     head = b"%b%07o\0%07o\0%07o\0%011o\0%011o\0" % (name.ljust(_NAME, b"\0"), mode, uid, gid, size, mtime)
-    return b"%b%06o\0 %b" % (head, (zlib.adler32(head) & 0xFFFF) + _PLAIN_SUM, _PLAIN_TAIL)
+    return b"%b%06o\0 %b" % (head, (zlib.adler32(head) & 0xFFFF) + _PLAIN_SUMS[typeflag], _PLAIN_TAILS[typeflag])
 
 
 def _moved(records: dict[bytes, bytes], key: bytes, text: bytes) -> bytes:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from layers.digest import Digest
 from layers.entry import BytesSource, Entry, FileSource, Kind, StreamSource, parents, sort_key
 from layers.errors import IntegrityError, SourceChanged, UnsafeArchive
-from layers.index import MAGIC, MAX_KEPT, Index, IndexFile, decode_record, encode_record
+from layers.index import MAGIC, MAX_KEPT, Index, IndexFile, decode_record, encode_directory, encode_file, encode_record
 from layers.indexing import Indexer, index_archive
 from layers.view import Stack
 
@@ -41,6 +41,18 @@ def make(tmp_path: Path, entries: Iterable[Entry], below: Stack = NOTHING) -> In
 
 def plain(index: Index) -> list[tuple[bytes, Kind]]:
     return [(entry.path, entry.kind) for entry, _ in index]
+
+
+_IDS = st.integers(0, (1 << 32) - 1)
+
+
+@given(st.binary(min_size=1), st.integers(0, 0o7777), st.tuples(_IDS, _IDS), st.integers(-(1 << 62), 1 << 62))
+def test_plain_records(path: bytes, mode: int, owner: tuple[int, int], mtime_ns: int) -> None:
+    entry = Entry(path, Kind.FILE, mode, *owner, mtime_ns, 5)
+    digest = b"d" * 32
+    assert encode_file(path, mode, *owner, mtime_ns, 5, digest) == encode_record(entry, digest)
+    folder = Entry(path, Kind.DIRECTORY, mode, *owner, mtime_ns)
+    assert encode_directory(path, mode, *owner, mtime_ns) == encode_record(folder, None)
 
 
 EVERYTHING = Entry(
