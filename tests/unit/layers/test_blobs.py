@@ -1,5 +1,6 @@
 import hashlib
 import io
+import os
 from pathlib import Path
 
 import pytest
@@ -155,3 +156,23 @@ def test_commit_knows_how_much_was_written(blobs: Blobs) -> None:
         with pytest.raises(IntegrityError, match="3 bytes were written, not 4"):
             writer.commit(digest_of(b"abc"), 4)
     assert list(blobs) == []
+
+
+def test_the_disk_begins_with_a_large_blob_before_its_end(blobs: Blobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[tuple[int, int]] = []
+    advise = os.posix_fadvise
+
+    def counted(descriptor: int, start: int, length: int, advice: int) -> None:
+        begun.append((start, length))
+        advise(descriptor, start, length, advice)
+
+    monkeypatch.setattr(os, "posix_fadvise", counted)
+    data = os.urandom(1 << 20) * 20
+    with blobs.writer() as writer:
+        for start in range(0, len(data), 1 << 20):
+            writer.write(data[start : start + (1 << 20)])
+        digest = BlobDigest(Digest.of(data))
+        writer.commit(digest, len(data))
+    assert begun == [(0, 8 << 20), (8 << 20, 8 << 20)]
+    with blobs.open(digest) as reader:
+        assert reader.read(len(data) + 1) == data
