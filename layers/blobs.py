@@ -6,7 +6,7 @@ Written beside, synced, renamed; verified on the way out. Nothing gives out a pa
 import hashlib
 import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -101,8 +101,9 @@ class BlobWriter:
             self.size += written
             view = view[written:]
         if self.size - self._begun >= _BEGUN:
-            # Of what is not on the disk yet Linux only starts the writing (mm/fadvise.c), and forgets nothing.
-            os.posix_fadvise(self._descriptor, self._begun, self.size - self._begun, os.POSIX_FADV_DONTNEED)
+            with suppress(OSError):  # some kernels take no advice
+                # Of what is not on the disk yet Linux only starts the writing (mm/fadvise.c), and forgets nothing.
+                os.posix_fadvise(self._descriptor, self._begun, self.size - self._begun, os.POSIX_FADV_DONTNEED)
             self._begun = self.size
 
     def commit(self, digest: BlobDigest, size: int) -> None:
