@@ -42,6 +42,9 @@ class Directories:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    def any(self) -> bool:
+        return self._database.one("SELECT 1 FROM directories LIMIT 1") is not None
+
     def get_many(self, keys: Iterable[DirectoryKey]) -> dict[DirectoryKey, Known]:
         """Those that are known. Reads no details."""
         wanted: dict[tuple[int, bytes], list[int]] = {}

@@ -126,8 +126,10 @@ class ContextHelper:
 
     def has_room(self, *, thorough: bool) -> bool:
         """Whether a process would soon be without work."""
-        walkers = self._walkers(thorough)
-        return bool(walkers) and len(_idlest(walkers).given) < WAITING
+        for hand in self._hands if thorough else self._hands[:1]:
+            if not hand.gone and len(hand.given) < WAITING:
+                return True
+        return False
 
     def walk(self, directories: Sequence[bytes], *, thorough: bool) -> Listed | None:
         """Lists them and what is below; None when that cannot be done there."""

@@ -28,6 +28,8 @@ class FileMemory(Protocol):
 class DirectoryMemory(Protocol):
     """Whole directories (layers.directories.Directories)."""
 
+    def any(self) -> bool: ...
+
     def get_many(self, keys: Iterable[DirectoryKey], /) -> Mapping[DirectoryKey, Known]: ...
 
     def details(self, key: DirectoryKey, known: Known | None = None, /) -> Details | None: ...
@@ -49,6 +51,8 @@ class Memory:
     def __init__(self, memories: Memories, scanned_ns: int) -> None:
         self._files, self._directories, self._view = memories
         self._scanned_ns = scanned_ns
+        self._nothing: bool | None = None
+        """Whether nothing at all was remembered when it was first asked for."""
 
     def files(self, keys: Iterable[StatKey]) -> Mapping[StatKey, bytes]:
         return self._files.get_many(keys)
@@ -64,11 +68,14 @@ class Memory:
         """Looks up those that have not been, with one query."""
         if self._directories is None:
             return
-        asking = {}
-        for listing in listings:
-            if not listing.asked and listing.identity is not None:
-                listing.asked = True
-                asking[DirectoryKey(*listing.identity, self._view)] = listing
+        new = [listing for listing in listings if not listing.asked and listing.identity is not None]
+        for listing in new:
+            listing.asked = True
+        if self._nothing is None and new:
+            self._nothing = not self._directories.any()
+        if self._nothing:
+            return
+        asking = {DirectoryKey(*listing.identity, self._view): listing for listing in new if listing.identity}
         for key, known in self._directories.get_many(asking).items() if asking else ():
             listing = asking[key]
             if known.signature and known.signature == listing.signature():

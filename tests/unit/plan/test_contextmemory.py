@@ -3,7 +3,7 @@
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from builder.plan.contextmemory import NOTHING_KNOWN, Memories
 from builder.plan.graph import CopyOp
 from builder.plan.select import Selection, select
 from builder.solve.copy import copy_entries
+from layers.directories import Directories, DirectoryKey, Known
 from layers.entry import Entry, FileSource, Kind
 from layers.errors import SourceChanged
 from layers.store import Store
@@ -220,3 +221,23 @@ def test_a_memory_that_is_gone_when_it_is_needed(root: Path, store: Store, chang
         return
     plain = [entry._replace(source=None) for entry in copied(before)]
     assert [entry._replace(source=None) for entry in copied(selection)] == plain
+
+
+def test_where_nothing_is_remembered_no_directory_is_asked_for(
+    root: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what is learnt is found by the next build, which asks."""
+    monkeypatch.setattr("builder.plan.context.BATCH", 1)
+    asked: list[int] = []
+    get_many = Directories.get_many
+
+    def counted(self: Directories, keys: Iterable[DirectoryKey]) -> dict[DirectoryKey, Known]:
+        wanted = list(keys)
+        asked.append(len(wanted))
+        return get_many(self, wanted)
+
+    monkeypatch.setattr(Directories, "get_many", counted)
+    first = list(opened(root, store).describe(b""))
+    assert asked == []
+    assert list(opened(root, store).describe(b"")) == first
+    assert sum(asked) == len(first)
