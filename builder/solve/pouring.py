@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 from builder.plan.context import Context
-from builder.plan.listing import Listing, Weight, carried_xattr, content_of, weigh
+from builder.plan.listing import Listing, carried_xattr, content_of
 from builder.plan.modes import Mode
 from builder.solve.placing import Owner, check_depth
 from layers.entry import Entry, FileSource, Kind
-from layers.listed import RAW, Extra, Item, Stat, Stretch, pack_stats
+from layers.listed import RAW, Item, Stat, Stretch, pack_stats
 from layers.stretches import CONTENT, NAMES
 from layers.tree import Tree
 from layers.tuples import NamedTuple
@@ -154,16 +154,6 @@ class _Folder(NamedTuple):
     directory: bytes
 
 
-class _Part(NamedTuple):
-    """Some names of a listing."""
-
-    packed: bytes
-    digests: bytes
-    extras: dict[int, Extra]
-    settled: bool
-    weight: Weight
-
-
 class _Cutter:
     """Listings of a context, cut where the stream asks for it."""
 
@@ -183,14 +173,10 @@ class _Cutter:
             return self._one_by_one(path, directory)
         if listing.folders or listing.size > NAMES or weight.content > CONTENT:
             return self._in_parts(path, directory, listing)
-        settled = self._tree.settled(listing)
-        whole = _Part(listing.packed, bytes(listing.digests or b""), listing.extras or {}, settled, weight)
-        return iter((self._stretch(path, directory, whole),))
-
-    def _stretch(self, path: bytes, directory: bytes, part: _Part) -> Stretch:
-        packed, digests, extras, settled, weight = part
-        host = self._tree.host(directory)
-        return Stretch(path, host, packed, digests, extras, self._owner, settled, weight.size, weight.content)
+        host, settled = self._tree.host(directory), self._tree.settled(listing)
+        digests, extras = bytes(listing.digests or b""), listing.extras or {}
+        size, content = weight.size, weight.content
+        return iter((Stretch(path, host, listing.packed, digests, extras, self._owner, settled, size, content),))
 
     def _one_by_one(self, path: bytes, directory: bytes) -> Iterator[Item | _Folder]:
         """Where files have several names: which of them is the first is only known here."""
@@ -204,28 +190,30 @@ class _Cutter:
                 yield _Folder(placed.path, entry.path)
 
     def _in_parts(self, path: bytes, directory: bytes, listing: Listing) -> Iterator[Item | _Folder]:
-        stats, extras, settled = listing.stats(), listing.extras or {}, self._tree.settled(listing)
-        for start, end in _cuts(stats):
+        host, settled = self._tree.host(directory), self._tree.settled(listing)
+        stats, extras = listing.stats(), listing.extras or {}
+        for start, end, content in _cuts(stats):
             digests = bytes(listing.digests[start * RAW : end * RAW]) if listing.digests else b""
             own = {at - start: extras[at] for at in range(start, end) if at in extras} if extras else {}
-            part = stats[start:end]
-            yield self._stretch(path, directory, _Part(pack_stats(part), digests, own, settled, weigh(part)))
-            name, mode = part[-1][:2]
+            packed = pack_stats(stats[start:end])
+            yield Stretch(path, host, packed, digests, own, self._owner, settled, end - start, content)
+            name, mode = stats[end - 1][:2]
             if stat.S_ISDIR(mode):
                 yield _Folder(path + b"/" + name if path else name, directory + b"/" + name if directory else name)
 
 
-def _cuts(stats: Sequence[Stat]) -> Iterator[tuple[int, int]]:
-    """Behind every directory, and so that no part is too much for a process, if it is not one file alone."""
+def _cuts(stats: Sequence[Stat]) -> Iterator[tuple[int, int, int]]:
+    """Start, end and content of parts: behind every directory, and so that none is too much for a process, if it is not
+    one file alone."""
     start = content = 0
     for at, record in enumerate(stats):
         own = content_of(record)
         if at > start and (content + own > CONTENT or at - start == NAMES):
-            yield start, at
+            yield start, at, content
             start, content = at, 0
         content += own
         if stat.S_ISDIR(record[1]):
-            yield start, at + 1
+            yield start, at + 1, content
             start, content = at + 1, 0
     if start < len(stats):
-        yield start, len(stats)
+        yield start, len(stats), content
