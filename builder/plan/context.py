@@ -1,7 +1,8 @@
 """The build context: a directory of the host read in place, without what its ignore file leaves out.
 
 What has been looked at once is remembered as it was then, packed into about 120 bytes a file, so that the digest in a
-step's key and the entries of its layer speak of the same files; packing checks the bytes against the digests.
+step's key and the entries of its layer speak of the same files; packing checks that they still are: by their stats, as
+a later build would, or by their digests where a stat would not tell.
 """
 
 import hashlib
