@@ -12,6 +12,7 @@ from layers.compress import Compression, open_writer
 from layers.content import Seen
 from layers.digest import BlobDigest, DiffId, Digest
 from layers.listed import Item
+from layers.making import UNMADE, Maker, Unmade
 from layers.stretches import Records
 from layers.tarwrite import write_tar
 from layers.threads import Data, Pipe
@@ -34,9 +35,10 @@ def pack(  # noqa: PLR0913 - what goes in, where it goes, and who is told
     clamp: int | None = None,
     seen: Seen | None = None,
     records: Callable[[Records], None] | None = None,
+    maker: Maker | Unmade = UNMADE,
 ) -> Packed:
-    """Packs ``entries`` (see ``tarwrite.write_tar`` for ``clamp``, ``seen`` and ``records``) and gives ``write`` the
-    blob.
+    """Packs ``entries`` (see ``tarwrite.write_tar`` for ``clamp``, ``seen``, ``records``, ``maker``), and gives
+    ``write`` the blob.
 
     ``write`` is called in another thread, ``entries``, ``seen`` and ``records`` in this one. An error in any of them,
     or those of ``write_tar``, ends everything and is raised; what ``write`` got until then is no blob.
@@ -45,13 +47,13 @@ def pack(  # noqa: PLR0913 - what goes in, where it goes, and who is told
     blob = _Blob(write)
     if compression.kind == "none":
         with _Pipes(Pipe(tar_hash.update), Pipe(blob.write_unhashed)) as pipes:
-            size = write_tar(entries, pipes.put, clamp=clamp, seen=seen, records=records)
+            size = write_tar(entries, pipes.put, clamp=clamp, seen=seen, records=records, maker=maker)
         digest = Digest.from_raw(tar_hash.digest())
         return Packed(DiffId(digest), size, BlobDigest(digest), blob.size)
     compressor = open_writer(blob.write, compression)
     try:
         with _Pipes(Pipe(tar_hash.update), Pipe(compressor.write)) as pipes:
-            size = write_tar(entries, pipes.put, clamp=clamp, seen=seen, records=records)
+            size = write_tar(entries, pipes.put, clamp=clamp, seen=seen, records=records, maker=maker)
     except BaseException:
         compressor.cancel()
         raise

@@ -1,8 +1,9 @@
 """Layers as archives: entries become blobs, snapshots get diff ids, and blobs in the compression asked for."""
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from layers import media
@@ -20,9 +21,11 @@ from layers.records import BlobRecord, LayerRecord, Packing
 from layers.storecontext import StoreContext
 from layers.supply import kind_of
 from layers.tarstream import TarStream
+from layers.workspace import make_root
 
 if TYPE_CHECKING:
     from layers.compress import Compression
+    from layers.making import Maker, Unmade
     from layers.pack import Packed
 
 WRITABLE = frozenset({"none", "gzip", "zstd"})
@@ -37,34 +40,48 @@ class Packer:
         self._materialiser = materialiser
 
     def add_layer(
-        self, entries: Iterable[Item], below: Rootfs, compression: "Compression", progress: Progress | None = None
+        self,
+        entries: Iterable[Item],
+        below: Rootfs,
+        compression: "Compression",
+        progress: Progress | None = None,
+        *,
+        made: bool = False,
     ) -> LayerId:
+        """``made``: in a directory, too, if it can be had by the way."""
         from layers.compress import writer_id
         from layers.indexing import Indexer, lasting
         from layers.pack import pack
 
         context = self._context
         context.hold(below)
-        temporary = context.lease.temporary("index")
+        temporary, directory = context.lease.temporary("index"), context.lease.temporary("snapshot")
         try:
             with (
                 Indexer(temporary, lambda: self._materialiser.tree(below, contents=False)) as index,
                 context.blobs.writer() as writer,
+                _maker(directory, made=made) as maker,
             ):
                 told = self._told(writer, progress)
-                packed = pack(lasting(entries), told, compression, seen=index.add, records=index.add_records)
+                seen, records = index.add, index.add_records
+                packed = pack(lasting(entries), told, compression, seen=seen, records=records, maker=maker)
                 index.finish()
+                whole = maker.finish()
                 writer.commit(packed.blob, packed.blob_size)
             blob = BlobRecord(
                 compression.kind, compression.level, writer_id(compression), packed.blob, packed.blob_size
             )
-            return self._record_layer(below, packed, blob, temporary)
+            return self._record_layer(below, packed, blob, (temporary, directory if whole else None))
         finally:
             remove_tree(temporary)
+            remove_tree(directory)
 
-    def _record_layer(self, below: Rootfs, packed: "Packed", blob: BlobRecord, index: str) -> LayerId:
+    def _record_layer(
+        self, below: Rootfs, packed: "Packed", blob: BlobRecord, files: tuple[str, str | None]
+    ) -> LayerId:
         """The new layer, or the one of the same content in the same place that is there already."""
         context = self._context
+        index, directory = files
         with context.placing():
             layer = context.layers.same_content(packed.diff_id, below)
             if layer is None:
@@ -73,6 +90,10 @@ class Packer:
                 context.place(index, context.index_path(layer))
             context.layers.add_blob(packed.diff_id, blob)
             context.lease.hold_layers((layer,))
+            now = context.layers.get(layer)
+            if directory is not None and now is not None and not now.snapshot:
+                context.place(directory, context.snapshot_path(layer))
+                context.layers.set_snapshot(layer, context.boot)
         return layer
 
     def import_layer(self, diff_id: DiffId, blob: Descriptor, below: Rootfs, origins: Sequence[Origin] = ()) -> LayerId:
@@ -281,6 +302,15 @@ class Packer:
                 raise NotInStore(f"layer {record.id} has neither a snapshot nor a blob", hint="build it again")
             below = self._materialiser.tree(record.below, contents=True)
             yield read_upper(self._context.snapshot_path(record.id), below)
+
+
+def _maker(directory: str, *, made: bool) -> "AbstractContextManager[Maker | Unmade]":
+    from layers.making import UNMADE, Maker
+
+    if not made:
+        return nullcontext(UNMADE)
+    make_root(directory)
+    return Maker(os.fsencode(directory))
 
 
 def _descriptor(blob: BlobRecord) -> Descriptor:

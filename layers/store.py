@@ -206,14 +206,16 @@ class Store:
         *,
         compression: "Compression | None" = None,
         progress: Progress | None = None,
+        made: bool = False,
     ) -> LayerId:
         """Packs a stream of entries (COPY, ADD, WORKDIR) into a blob, uncompressed unless said otherwise, and gives
-        the layer, to stand on ``below``. The same content in the same place is the same layer."""
+        the layer, to stand on ``below``. The same content in the same place is the same layer. ``made``: its
+        files will be looked at soon, and are best made in a directory at once."""
         if compression is None:
             from layers.compress import NONE
 
             compression = NONE
-        return self._packer().add_layer(entries, below, compression, progress)
+        return self._packer().add_layer(entries, below, compression, progress, made=made)
 
     def add_directory(self, entries: "Iterable[Entry]", below: Rootfs) -> LayerId | None:
         """As ``add_layer``, for what is read by later steps and in no image so far: a directory at once, and no blob.

@@ -14,6 +14,7 @@ from typing import Self
 from layers.beside import Beside
 from layers.entry import Entry
 from layers.listed import Stretch
+from layers.making import UNMADE, Maker, Unmade
 from layers.tuples import NamedTuple
 
 MANY = 2048
@@ -52,14 +53,14 @@ Answer = tuple[int, int, bytes, bytes, bytes, bool]
 
 
 class _Worker:
-    def __init__(self) -> None:
+    def __init__(self, root: bytes) -> None:
         descriptor = os.memfd_create("pybuild-stretches")
         try:
             os.ftruncate(descriptor, AHEAD * SLOT)
             self.memory = memoryview(mmap.mmap(descriptor, AHEAD * SLOT))
             self.free = list(range(0, AHEAD * SLOT, SLOT))
             self.beside = Beside("layers.stretchworker", (descriptor,))
-            self.beside.send(marshal.dumps((descriptor, AHEAD * SLOT), 2))
+            self.beside.send(marshal.dumps((descriptor, AHEAD * SLOT, root), 2))
         finally:
             os.close(descriptor)
 
@@ -72,14 +73,18 @@ class _Job(NamedTuple):
 
 class Stretches:
     """Context manager. ``write`` gets pieces of the stream, ``records`` what the index has of them, in order; ``alone``
-    does what both would have, for one entry. Raises what these raise."""
+    does what both would have, for one entry. Raises what these raise.
+
+    ``maker``: of the directory in which the processes make the files, too; ``alone`` has its own way to do that."""
 
     def __init__(
         self,
         write: Callable[[bytes], None],
         records: Callable[[Records], None],
         alone: Callable[[Entry], None],
+        maker: Maker | Unmade = UNMADE,
     ) -> None:
+        self._maker = maker
         self._write = write
         self._records = records
         self._alone = alone
@@ -124,11 +129,23 @@ class Stretches:
         while self._away:
             self._collect()
 
+    def finish(self) -> None:
+        """Writes all that was taken; nothing comes after it. With ``maker``, the processes make no more files."""
+        self.flush()
+        if not self._maker.kept:
+            return
+        for worker in self._workers:
+            worker.beside.send(marshal.dumps((0, []), 2))
+        for worker in self._workers:
+            answer = worker.beside.receive()
+            if not answer or marshal.loads(answer) is not True:  # noqa: S302 - by our own process
+                self._maker.kept = False
+
     def _start(self) -> bool:
         self._seen = 0  # asked again after as many names, which costs nothing
         try:
             for _ in range(WORKERS):
-                self._workers.append(_Worker())
+                self._workers.append(_Worker(self._maker.root))
         except OSError:  # no memory of that kind, or a limit to it
             self._close()
             return False

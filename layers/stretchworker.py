@@ -1,9 +1,11 @@
 """A process beside a packing of very many files: makes stretches of listed names into tar members and index records.
 
-First comes ``marshal`` of (descriptor of the shared memory, its size). Then jobs, ``marshal`` of (slot, stretches):
-where in the memory the members go, and of each stretch what ``layers.listed.Stretch`` begins with. The answer is
-``layers.stretches.Answer``. A job ends at the first name that this process leaves to the build: a file that cannot be
-read or is no longer the one that was listed, what no layer can hold, and what finds no room.
+First comes ``marshal`` of (descriptor of the shared memory, its size, root of the directory in which the files are to
+be made, too, or nothing). Then jobs, ``marshal`` of (slot, stretches): where in the memory the members go, and of each
+stretch what ``layers.listed.Stretch`` begins with. The answer is ``layers.stretches.Answer``. A job ends at the first
+name that this process leaves to the build: a file that cannot be read or is no longer the one that was listed, what no
+layer can hold, and what finds no room. A job without stretches is the last; its answer is whether all files are made
+(``layers.making``).
 """
 
 import hashlib
@@ -20,6 +22,7 @@ from layers.entry import Kind, is_reserved
 from layers.errors import PybuildError
 from layers.index import KEPT, encode_directory, encode_file, encode_record
 from layers.listed import PLAIN, RAW, UNKNOWN, Extra, Stat, make_entry, unpack_stats
+from layers.making import UNMADE, Maker, Unmade
 from layers.stretches import SLOT, Answer
 from layers.tarheader import padding, plain_directory, plain_file
 from layers.tarwrite import header
@@ -40,7 +43,7 @@ class _LeftToTheBuild(Exception):
 class _Slot:
     """``end``: where the next member begins."""
 
-    def __init__(self, memory: memoryview, start: int) -> None:
+    def __init__(self, memory: memoryview, start: int, maker: Maker | Unmade) -> None:
         self._memory = memory
         self._start = start
         self._limit = start + SLOT
@@ -48,6 +51,8 @@ class _Slot:
         self.lengths = array("I")
         self.records: list[bytes] = []
         self.last = (b"", False)
+        self._maker = maker
+        self._content = start
         self._host = b""
         self._folder = -1
         self._settled = False
@@ -77,19 +82,18 @@ class _Slot:
             mode &= 0o7777
             block = None
             if position not in extras and not name.startswith(b".wh."):
-                if kind == stat.S_IFREG:
-                    block = plain_file(path, mode, uid, gid, size, mtime_ns // 1_000_000_000)
-                elif kind == stat.S_IFDIR:
-                    block = plain_directory(path + b"/", mode, uid, gid, mtime_ns // 1_000_000_000)
+                block = _plain(kind, path, mode, (uid, gid), size, mtime_ns // 1_000_000_000)
             if block is None:
                 self._other(path, record, (uid, gid), extras.get(position, PLAIN), expected)
                 continue
             if kind == stat.S_IFREG:
                 digest = self._member(block, record, expected)
                 self._record(encode_file(path, mode, uid, gid, mtime_ns, size, digest))
+                self._maker.file(path, mode, (uid, gid), mtime_ns, self._memory[self._content : self._content + size])
             else:
                 self._header(block)
                 self._record(encode_directory(path, mode, uid, gid, mtime_ns))
+                self._maker.directory(path, mode, (uid, gid), mtime_ns)
             self.last = (path, kind == stat.S_IFDIR)
 
     def _other(self, path: bytes, record: Stat, owner: tuple[int, int], extra: Extra, expected: bytes) -> None:
@@ -107,6 +111,10 @@ class _Slot:
                 digest = _NOTHING
         self._record(encode_record(entry, digest))
         self.last = (path, entry.kind is Kind.DIRECTORY)
+        self._maker.begin(entry)
+        if stat.S_ISREG(record[1]):
+            self._maker.write(self._memory[self._content : self._content + entry.size])
+        self._maker.end(entry)
 
     def _header(self, block: bytes) -> None:
         self._room(len(block))
@@ -137,6 +145,7 @@ class _Slot:
         pad = padding(size)
         memory[start + size : start + size + pad] = _ZEROS[:pad]
         self.end = start + size + pad
+        self._content = start
         return digest
 
     def _room(self, size: int) -> None:
@@ -146,6 +155,12 @@ class _Slot:
     def _record(self, record: bytes) -> None:
         self.records.append(record)
         self.lengths.append(len(record))
+
+
+def _plain(kind: int, path: bytes, mode: int, owner: tuple[int, int], size: int, mtime: int) -> bytes | None:  # noqa: PLR0913, PLR0917 - a header
+    if kind == stat.S_IFREG:
+        return plain_file(path, mode, *owner, size, mtime)
+    return plain_directory(path + b"/", mode, *owner, mtime) if kind == stat.S_IFDIR else None
 
 
 def _is(descriptor: int, record: Stat) -> bool:
@@ -158,8 +173,8 @@ def _is(descriptor: int, record: Stat) -> bool:
     )
 
 
-def lay_out(memory: memoryview, start: int, stretches: Sequence[Given]) -> Answer:
-    slot = _Slot(memory, start)
+def lay_out(memory: memoryview, start: int, stretches: Sequence[Given], maker: Maker | Unmade) -> Answer:
+    slot = _Slot(memory, start, maker)
     try:
         for stretch in stretches:
             slot.add(stretch)
@@ -172,9 +187,17 @@ def main() -> None:
     first = read_message(0)
     if first is None:
         return
-    descriptor, length = marshal.loads(first)  # noqa: S302 - from the process that started this one
+    descriptor, length, root = marshal.loads(first)  # noqa: S302 - from the process that started this one
     memory = memoryview(mmap.mmap(descriptor, length))
     os.close(descriptor)
+    maker: Maker | Unmade = UNMADE
+    if root:
+        os.umask(0)
+        maker = Maker(root, exact=True)
     while (job := read_message(0)) is not None:
         start, stretches = cast("tuple[int, list[Given]]", marshal.loads(job))  # noqa: S302 - likewise
-        write_message(1, marshal.dumps(lay_out(memory, start, stretches), 2))
+        if stretches:
+            answer: Answer | bool = lay_out(memory, start, stretches, maker)
+        else:
+            answer = maker.finish()
+        write_message(1, marshal.dumps(answer, 2))

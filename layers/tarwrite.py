@@ -11,6 +11,7 @@ from layers.content import CHUNK, SMALL, Seen, chunks, show, small
 from layers.entry import Entry, FileSource, Kind, is_reserved, opaque_name, whiteout_name
 from layers.errors import PybuildError
 from layers.listed import Item, Stretch, expanded
+from layers.making import UNMADE, Maker, Unmade
 from layers.overlayfmt import is_reserved_xattr
 from layers.stretches import Records, Stretches
 from layers.tarbatches import Batches
@@ -30,19 +31,21 @@ _FLAGS = {
 }
 
 
-def write_tar(
+def write_tar(  # noqa: PLR0913 - what goes in, where it goes, and who is told
     entries: Iterable[Item],
     write: Write,
     *,
     clamp: int | None = None,
     seen: Seen | None = None,
     records: Callable[[Records], None] | None = None,
+    maker: Maker | Unmade = UNMADE,
 ) -> int:
     """Writes the archive and gives its size in bytes.
 
     ``clamp``: no mtime is later than this (seconds since the epoch). ``seen`` gets each entry, and the raw SHA-256 of a
-    FILE's bytes; with ``records``, that gets some of them in its place, as records of an index. What ``write`` is given
-    never changes afterwards, and comes in pieces of about 1 MiB.
+    FILE's bytes; with ``records``, that gets some of them in its place, as records of an index. ``maker`` makes the
+    files in a directory, too; its ``finish`` is still to come. What ``write`` is given never changes afterwards, and
+    comes in pieces of about 1 MiB.
 
     Raises SourceChanged when a file has another size or digest than its entry says, PybuildError for what no layer can
     hold: a name that begins with ``.wh.``, an extended attribute with ``=`` in its name.
@@ -56,18 +59,22 @@ def write_tar(
 
     def alone(entry: Entry, block: bytes) -> None:
         digest = None
+        maker.begin(entry)
         if entry.kind is not Kind.FILE:
             out.add(block)
         elif entry.size <= SMALL:
-            digest = _small(entry, block, out, hashed=hashed)
+            digest = _small(entry, block, out, maker.write, hashed=hashed)
         else:
             out.add(block)
-            digest = _large(entry, out, hashed=hashed)
+            digest = _large(entry, out, maker.write, hashed=hashed)
+        maker.end(entry)
         done(entry, digest)
 
     with (
         Batches(out.piece, done, alone, hashed=hashed) as batches,
-        Stretches(out.piece, records or _unwanted, lambda entry: alone(entry, header(entry, clamp))) as stretches,
+        Stretches(
+            out.piece, records or _unwanted, lambda entry: alone(entry, header(entry, clamp)), maker
+        ) as stretches,
     ):
         for entry in entries if records is not None and clamp is None else expanded(entries):
             if isinstance(entry, Stretch):
@@ -75,9 +82,9 @@ def write_tar(
                 stretches.take(entry)
             elif not stretches.queue(entry):
                 block = header(entry, clamp)
-                if not batches.take(entry, block):
+                if maker is not UNMADE or not batches.take(entry, block):
                     alone(entry, block)
-        stretches.flush()
+        stretches.finish()
         batches.flush()
     out.add(END)
     out.flush()
@@ -116,9 +123,10 @@ class _Out:
             self._write(joined)
 
 
-def _small(entry: Entry, block: bytes, out: _Out, *, hashed: bool) -> bytes | None:
+def _small(entry: Entry, block: bytes, out: _Out, copy: Callable[[bytes], object], *, hashed: bool) -> bytes | None:
     """Writes a FILE; gives the digest of its bytes when it is asked for. One that was checked isn't made again."""
     data = small(entry)
+    copy(data)
     out.add(block + data + _ZEROS[: -len(data) & (BLOCK - 1)])
     if not hashed:
         return None
@@ -127,12 +135,13 @@ def _small(entry: Entry, block: bytes, out: _Out, *, hashed: bool) -> bytes | No
     return known or hashlib.sha256(data).digest()
 
 
-def _large(entry: Entry, out: _Out, *, hashed: bool) -> bytes | None:
+def _large(entry: Entry, out: _Out, copy: Callable[[bytes], object], *, hashed: bool) -> bytes | None:
     """As ``_small`` for the bytes alone, piece by piece."""
     size = entry.size
     known = getattr(entry.source, "sha256", None)
     digest = hashlib.sha256() if hashed and known is None else None
     for chunk in chunks(entry):
+        copy(chunk)
         if digest is not None:
             digest.update(chunk)
         if len(chunk) == CHUNK:

@@ -36,6 +36,7 @@ RANKS: tuple[tuple[str, ...], ...] = (
         "layers.tarbatches",
         "layers.readworker",
         "layers.listed",
+        "layers.making",
         "layers.stretches",
         "layers.beside",
         "layers.idmap",

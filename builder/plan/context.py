@@ -147,6 +147,11 @@ class Context:
         """Whether any change since it was made can be told by the stats in it."""
         return self._memory.settled(listing)
 
+    @property
+    def names(self) -> int:
+        """How many have been listed so far."""
+        return self._files.names
+
     def host(self, directory: bytes) -> bytes:
         """Where ``directory`` is."""
         return self._files.path(directory)

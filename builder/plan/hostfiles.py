@@ -128,6 +128,12 @@ class HostFiles:
                     listing.early[position] = single.extras.get(0, PLAIN)
         return listing
 
+    @property
+    def names(self) -> int:
+        """How many there are in the directories that have been looked at."""
+        with self._lock:
+            return sum(listing.size for listing in self._listings.values())
+
     def knows(self, path: bytes) -> bool:
         """Whether the directory has been looked at."""
         return path in self._listings

@@ -29,6 +29,13 @@ class Board:
 
         return only_read(self.plan)
 
+    @functools.cached_property
+    def read_by_steps(self) -> frozenset[NodeId]:
+        """See ``readers.read_by_steps``."""
+        from builder.plan.readers import read_by_steps
+
+        return read_by_steps(self.plan)
+
     def hit(self, node: Node, record: StepRecord, how: str) -> StepResult:
         """Tells that the step is cached; the result is still to be ``put``."""
         result = StepResult(node.id, str(record.effective), record.rootfs, record.layer, how, 0.0, record.finished)

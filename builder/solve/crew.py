@@ -212,7 +212,9 @@ def _result(board: Board, node: Node, started: float) -> StepResult:
             context.store.record_step(recipe, key, record.rootfs, record.layer, record.finished)
             return board.hit(node, record, "content")
     context.emit(StepStarted(started, node.id))
-    layer = execute(node, StepInput(rootfs, selection, node.id in board.only_read), context)
+    layer = execute(
+        node, StepInput(rootfs, selection, node.id in board.only_read, node.id in board.read_by_steps), context
+    )
     finished = context.clock()
     context.store.record_step(recipe, key, (*rootfs, layer), layer, finished)
     context.emit(StepFinished(finished, node.id, finished - started))

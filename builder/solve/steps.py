@@ -9,6 +9,7 @@ from typing import assert_never
 
 from builder.errors import BuildError, PlanError, Span, StepFailed
 from builder.events import Phase, StepOutput, Warned
+from builder.plan.context import Context
 from builder.plan.graph import AddOp, CopyOp, ImageOp, LocalOp, MergeOp, Node, RunOp, ScratchOp, WorkdirOp
 from builder.plan.select import Selection
 from builder.plan.select_mounts import MountSelection
@@ -22,6 +23,7 @@ from builder.solve.workdir import workdir_entries
 from layers.digest import LayerId, Rootfs
 from layers.errors import PybuildError, SourceChanged, advice
 from layers.listed import Item, expanded
+from layers.stretches import MANY
 from layers.tree import Tree
 from layers.tuples import NamedTuple
 
@@ -47,6 +49,8 @@ class StepInput(NamedTuple):
     """The files that COPY and ADD take, and that RUN mounts."""
     as_directory: bool = False
     """The layer is wanted as a directory alone: other steps read it, and no image has it."""
+    read: bool = False
+    """Other steps read it, and an image may have it."""
 
 
 def execute(node: Node, given: StepInput, context: StepContext) -> LayerId:
@@ -156,9 +160,16 @@ def _copy(node: Node, op: CopyOp | AddOp, given: StepInput, context: StepContext
 
 def _kept(node: Node, items: Callable[[], Iterator[Item]], given: StepInput, context: StepContext) -> LayerId:
     """``items`` gives them anew at each call."""
-    if given.as_directory and (made := context.store.add_directory(expanded(items()), given.rootfs)) is not None:
-        return made
-    return context.store.add_layer(items(), given.rootfs, compression=context.packed_as(node.id))
+    if given.as_directory and (layer := context.store.add_directory(expanded(items()), given.rootfs)) is not None:
+        return layer
+    made = given.read and _many(given)
+    return context.store.add_layer(items(), given.rootfs, compression=context.packed_as(node.id), made=made)
+
+
+def _many(given: StepInput) -> bool:
+    """Whether so much is taken that unpacking it would take long: of little it makes no difference."""
+    tree = given.selection.tree if isinstance(given.selection, Selection) else None
+    return isinstance(tree, Context) and tree.names >= MANY
 
 
 def _destination(node: Node, rootfs: Rootfs, owner: str | None, context: StepContext) -> Tree:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.builds import Bench, dockerfile, write_tree
+from tests.support.builds import Bench, dockerfile, output, write_tree
 from tests.support.flatten import unfold
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.needs_tool("busybox")]
@@ -83,3 +83,27 @@ def test_what_the_base_has_already_is_not_copied_once_more(tmp_path: Path) -> No
     flat, layers = unfold(tmp_path / "out.tar")
     assert sorted(layers[-1]) == ["etc/group", "new", "proc", "sys"]
     assert "bin/busybox" in flat.files
+
+
+MANY = """\
+FROM busybox
+COPY {flags} tree /t
+RUN find /t ! -type d -exec stat -c '%n %a %u %g %s %Y %F' {{}} + | sort | md5sum && \\
+    find /t -exec stat -c '%n %a %u %g' {{}} + | sort | md5sum && find /t -type f | sort | xargs cat | md5sum && \\
+    readlink /t/d7/link && test /t/d8/one -ef /t/d8/two && echo more >> /t/d9/f9 && rm -r /t/d3
+COPY --from=busybox /bin/true /t/d3/
+RUN ls /t/d3 && cat /t/d9/f9
+"""
+
+
+def test_thousands_of_files_before_a_run(bench: Bench, tmp_path: Path) -> None:
+    """They are made in a directory while they are packed; one by one, as a mode asks for, they come to the same."""
+    context = write_tree(tmp_path / "context", {f"tree/d{n % 60}/f{n}": f"{n}" * (n % 70) for n in range(4000)})
+    (context / "tree/d7/link").symlink_to("../d8")
+    (context / "tree/d8/one").write_text("1")
+    (context / "tree/d8/two").hardlink_to(context / "tree/d8/one")
+    (context / "tree/d5").chmod(0o1777)
+    (context / "tree/d6/f6").chmod(0o4755)
+    printed = [output(bench, context, MANY.format(flags=flags), "-t", "out") for flags in ("", "--chmod=u+r")]
+    assert printed[0] == printed[1]
+    assert printed[0].splitlines()[-3:] == ["../d8", "true", f"{'9' * 9}more"]
