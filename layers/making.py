@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from layers import owners
+from layers.content import SMALL
 from layers.entry import Entry, Kind
 from layers.tuples import NamedTuple
 
@@ -21,6 +22,9 @@ _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _SECOND = 1_000_000_000
 _LATEST = 1 << 31
 """Seconds; beyond, file systems differ."""
+_HOLE = 64 << 10
+"""Runs of zeros of this length are not written; the file system's own blocks are smaller."""
+_ZEROS = bytes(_HOLE)
 _DEFAULT_ACL = "system.posix_acl_default"
 
 
@@ -52,6 +56,8 @@ class Maker:
         self._path: bytes | None = None
         self._folder = -1
         self._file = -1
+        self._large = False
+        """Whether holes are left in the file."""
         self._folders: list[_Folder] = []
 
     def file(self, path: bytes, mode: int, owner: tuple[int, int], mtime_ns: int, data: bytes | memoryview) -> None:
@@ -67,11 +73,11 @@ class Maker:
 
     def write(self, data: bytes | memoryview) -> None:
         if self._file >= 0:
-            self._try(lambda: _write(self._file, data))
+            self._try(lambda: self._write(data))
 
     def end(self, entry: Entry) -> None:
         if self._file >= 0:
-            self._try(lambda: self._settle(self._file, entry.mode, (entry.uid, entry.gid), entry.mtime_ns))
+            self._try(lambda: self._end(self._file, entry))
             os.close(self._file)
             self._file = -1
 
@@ -94,10 +100,25 @@ class Maker:
         name = self._enter(path)
         descriptor = os.open(name, _CREATE, mode & 0o777 if self._exact else 0o600, dir_fd=self._folder)
         try:
-            _write(descriptor, data)
+            if len(data) > SMALL:
+                write_sparse(descriptor, bytes(data))
+                os.ftruncate(descriptor, len(data))
+            else:
+                write_all(descriptor, data)
             self._settle(descriptor, mode, owner, mtime_ns)
         finally:
             os.close(descriptor)
+
+    def _write(self, data: bytes | memoryview) -> None:
+        if self._large:
+            write_sparse(self._file, bytes(data))
+        else:
+            write_all(self._file, data)
+
+    def _end(self, descriptor: int, entry: Entry) -> None:
+        if self._large:
+            os.ftruncate(descriptor, entry.size)
+        self._settle(descriptor, entry.mode, (entry.uid, entry.gid), entry.mtime_ns)
 
     def _settle(self, descriptor: int, mode: int, owner: tuple[int, int], mtime_ns: int) -> None:
         if not self._owned or owner != self._owner:
@@ -124,6 +145,7 @@ class Maker:
         match kind:
             case Kind.FILE:
                 name = self._enter(path)
+                self._large = entry.size > SMALL
                 self._file = os.open(name, _CREATE, mode & 0o777 if self._exact else 0o600, dir_fd=self._folder)
             case Kind.DIRECTORY:
                 self._make_directory(path, mode, (uid, gid), mtime_ns)
@@ -248,7 +270,21 @@ def _time(mtime_ns: int) -> int:
     return seconds * _SECOND
 
 
-def _write(descriptor: int, data: bytes | memoryview) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
+def write_all(fd: int, data: bytes | memoryview) -> None:
+    written = os.write(fd, data)
+    while written < len(data):
+        data = memoryview(data)[written:]
+        written = os.write(fd, data)
+
+
+def write_sparse(fd: int, chunk: bytes) -> None:
+    """Long runs of zeros are left out: what is behind the last byte that was written is for ``ftruncate``."""
+    start = 0
+    for at in range(0, len(chunk), _HOLE):
+        if not chunk[at] and _ZEROS.startswith(piece := chunk[at : at + _HOLE]):
+            if at > start:
+                write_all(fd, memoryview(chunk)[start:at])
+            os.lseek(fd, len(piece), os.SEEK_CUR)
+            start = at + len(piece)
+    if start < len(chunk):
+        write_all(fd, memoryview(chunk)[start:])

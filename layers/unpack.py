@@ -16,14 +16,12 @@ from layers.content import SMALL, Seen, chunks, show, small
 from layers.descent import DIRECTORY, MAX_PATH, Descent, Place, set_metadata, set_xattrs
 from layers.entry import Entry, Kind
 from layers.errors import UnsafeArchive
+from layers.making import write_all, write_sparse
 from layers.specials import make_special, refuse_whiteout
 from layers.tree import Tree
 from layers.tuples import NamedTuple
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_HOLE = 64 << 10
-"""Runs of zeros of this length are not written; the file system's own blocks are smaller."""
-_ZEROS = bytes(_HOLE)
 _ARCHIVES_FAULT = frozenset(
     {errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EINVAL, errno.EMLINK, errno.ENOENT}
 )
@@ -277,35 +275,16 @@ def _write(fd: int, entry: Entry, check: Callable[[], None], *, hashed: bool) ->
     if entry.size <= SMALL:
         data = small(entry)
         if data:
-            _write_all(fd, data)
+            write_all(fd, data)
         return hashlib.sha256(data).digest() if hashed else None
     digest = hashlib.sha256() if hashed else None
     for chunk in chunks(entry):
         check()
         if digest is not None:
             digest.update(chunk)
-        _write_sparse(fd, chunk)
+        write_sparse(fd, chunk)
     os.ftruncate(fd, entry.size)
     return None if digest is None else digest.digest()
-
-
-def _write_all(fd: int, data: bytes | memoryview) -> None:
-    written = os.write(fd, data)
-    while written < len(data):
-        data = memoryview(data)[written:]
-        written = os.write(fd, data)
-
-
-def _write_sparse(fd: int, chunk: bytes) -> None:
-    start = 0
-    for at in range(0, len(chunk), _HOLE):
-        if not chunk[at] and _ZEROS.startswith(piece := chunk[at : at + _HOLE]):
-            if at > start:
-                _write_all(fd, memoryview(chunk)[start:at])
-            os.lseek(fd, len(piece), os.SEEK_CUR)
-            start = at + len(piece)
-    if start < len(chunk):
-        _write_all(fd, memoryview(chunk)[start:])
 
 
 def _clear_xattrs(fd: int) -> None:

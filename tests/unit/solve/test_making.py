@@ -136,6 +136,23 @@ def test_whatever_the_umask_and_the_group(root: Path, tmp_path: Path, umask: int
     assert look(top / "made") == unpacked(tar, tmp_path / "expected")
 
 
+@pytest.mark.parametrize("most", [1, 1 << 60])
+def test_holes_are_left_in_large_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    monkeypatch.setattr(stretches, "MANY", most)
+    root = tmp_path / "root"
+    root.mkdir()
+    zeros = bytes(300_000)
+    (root / "a").write_bytes(zeros + b"x" + zeros)
+    (root / "b").write_bytes(b"x" + zeros * 6 + b"x")
+    (root / "c").write_bytes(zeros)
+    (root / "d").write_bytes(bytes(100_000))
+    tar, kept = made(items(root), tmp_path / "made")
+    assert kept
+    assert look(tmp_path / "made") == unpacked(tar, tmp_path / "expected")
+    blocks = [(tmp_path / "made/o/p" / name).stat().st_blocks for name in "abcd"]
+    assert max(blocks) < 300, "of 512 bytes"
+
+
 def _attribute(root: Path) -> None:
     os.setxattr(root / "d2/m2", "user.note", b"n")
 
