@@ -5,11 +5,12 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Self
 
-from builder.plan.contextworker import LARGEST, UNKNOWN, File
+from builder.plan.contextworker import LARGEST, File
 from builder.plan.hashing import Check, Wanted, hash_files
 from builder.plan.hostfiles import Ignores
 from builder.plan.listing import Listing
 from layers.beside import Beside
+from layers.listed import UNKNOWN
 
 NAMES = 2000
 """What a share of a walk comes to, about."""

@@ -11,10 +11,8 @@ from typing import Protocol
 from builder.plan.listing import Listing, key_of, pack_extras, unpack_extras
 from layers.directories import Details, DirectoryKey, Known, Remembered
 from layers.filedigests import COARSE_TICK_NS, StatKey, settled
-from layers.listed import digest_at, unpack_stats
+from layers.listed import UNKNOWN, digest_at, unpack_stats
 from layers.tuples import NamedTuple
-
-_NO_DIGEST = bytes(32)
 
 
 class FileMemory(Protocol):
@@ -126,7 +124,7 @@ class Memory:
 def _without(digests: bytes, positions: Iterable[int]) -> bytes:
     left = bytearray(digests)
     for at in positions:
-        left[at * 32 : at * 32 + 32] = _NO_DIGEST if digests else b""
+        left[at * 32 : at * 32 + 32] = UNKNOWN if digests else b""
     return bytes(left)
 
 

@@ -22,7 +22,7 @@ from builder.plan.content import digest_rows, plain_row
 from builder.plan.listing import carried_xattr
 from builder.plan.rows import row
 from layers.beside import read_message, write_message
-from layers.listed import PLAIN
+from layers.listed import PLAIN, UNKNOWN
 
 if TYPE_CHECKING:
     from builder.plan.hostfiles import HostFiles, Ignores
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from layers.listed import Extra, Stat
 
 LARGEST = 64 << 10
-UNKNOWN = bytes(32)
 
 Key = tuple[int, int, int, int, int]
 """Size, device, inode, mtime_ns, ctime_ns."""

@@ -14,11 +14,12 @@ from builder.plan.ahead import Help
 from builder.plan.context import open_context
 from builder.plan.contexthelper import ContextHelper
 from builder.plan.contextmemory import NOTHING_KNOWN, Memories, Memory
-from builder.plan.contextworker import LARGEST, UNKNOWN
+from builder.plan.contextworker import LARGEST
 from builder.plan.hashing import Wanted, unchecked
 from builder.plan.hostfiles import HostFiles
 from layers.errors import SourceChanged
 from layers.filedigests import stat_key
+from layers.listed import UNKNOWN
 from layers.store import Store
 from tests.support.processes import descendants
 from tests.support.trees import write_tree
