@@ -90,7 +90,7 @@ class Packer:
                 context.place(index, context.index_path(layer))
             context.layers.add_blob(packed.diff_id, blob)
             context.lease.hold_layers((layer,))
-            now = context.layers.get(layer)
+            now = context.layers.get(layer) if directory is not None else None
             if directory is not None and now is not None and not now.snapshot:
                 context.place(directory, context.snapshot_path(layer))
                 context.layers.set_snapshot(layer, context.boot)
