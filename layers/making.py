@@ -7,14 +7,14 @@ yet: there is then no link on any path. What is anything else, and any trouble, 
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
 from layers import owners
 from layers.content import SMALL
-from layers.entry import Entry, Kind
+from layers.entry import Entry, Kind, is_reserved
 from layers.tuples import NamedTuple
 
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -22,6 +22,7 @@ _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _SECOND = 1_000_000_000
 _LATEST = 1 << 31
 """Seconds; beyond, file systems differ."""
+_LINK_MODE = 0o777
 _HOLE = 64 << 10
 """Runs of zeros of this length are not written; the file system's own blocks are smaller."""
 _ZEROS = bytes(_HOLE)
@@ -91,7 +92,7 @@ class Maker:
             return
         try:
             work()
-        except (OSError, _NotKeptError):
+        except (OSError, NotKeptError):
             self.kept = False
 
     def _make_file(
@@ -141,7 +142,7 @@ class Maker:
     def _begin(self, entry: Entry) -> None:
         path, kind, mode, uid, gid, mtime_ns, _, link, _, xattrs, _ = entry
         if xattrs:
-            raise _NotKeptError
+            raise NotKeptError
         match kind:
             case Kind.FILE:
                 name = self._enter(path)
@@ -155,11 +156,11 @@ class Maker:
                 name = self._enter(path)
                 os.link(link or b"", name, src_dir_fd=self._top, dst_dir_fd=self._folder, follow_symlinks=False)
             case _:
-                raise _NotKeptError
+                raise NotKeptError
 
     def _make_link(self, path: bytes, mode: int, owner: tuple[int, int], mtime_ns: int, text: bytes) -> None:
-        if mode != 0o777:
-            raise _NotKeptError  # links have no mode of their own
+        if mode != _LINK_MODE:
+            raise NotKeptError  # links have no mode of their own
         name = self._enter(path)
         os.symlink(text, name, dir_fd=self._folder)
         if not self._owned or owner != self._owner:
@@ -246,8 +247,29 @@ class Unmade:
 UNMADE = Unmade()
 
 
-class _NotKeptError(Exception):
-    """It would not be the same in a directory."""
+class NotKeptError(Exception):
+    """An entry would not be the same in a directory."""
+
+
+def as_archived(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """With times as an archive has them: a step sees the same whether the layer below was one before or not. Raises
+    NotKeptError for what a directory does not keep, or no tar could hold."""
+    for entry in entries:
+        if not _lasts(entry):
+            raise NotKeptError
+        time = _time(entry.mtime_ns)
+        yield entry._replace(mtime_ns=time) if time != entry.mtime_ns else entry
+
+
+def _lasts(entry: Entry) -> bool:
+    """But for its time. Links and FIFOs cannot have every owner (``layers.owners``), links no mode of their own."""
+    if entry.kind in {Kind.SYMLINK, Kind.FIFO} and not owners.can_have(entry.uid, entry.gid):
+        return False
+    if entry.kind is Kind.SYMLINK and entry.mode != _LINK_MODE:
+        return False
+    if any(b"=" in name for name, _ in entry.xattrs):
+        return False
+    return not is_reserved(entry.path)
 
 
 def _has_default_acl(root: bytes) -> bool:
@@ -259,14 +281,14 @@ def _has_default_acl(root: bytes) -> bool:
 
 def _check_owner(owner: tuple[int, int]) -> None:
     if not owners.can_have(*owner):
-        raise _NotKeptError
+        raise NotKeptError
 
 
 def _time(mtime_ns: int) -> int:
     """As archives have it."""
     seconds = mtime_ns // _SECOND
     if not 0 <= seconds < _LATEST:
-        raise _NotKeptError
+        raise NotKeptError
     return seconds * _SECOND
 
 

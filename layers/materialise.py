@@ -6,13 +6,12 @@ it are still on their way.
 
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from layers import owners
 from layers.descent import MAX_DEPTH
 from layers.digest import DiffId, LayerId, Rootfs
-from layers.entry import Entry, Kind, is_reserved
+from layers.entry import Entry
 from layers.errors import NotInStore
 from layers.index import Index
 from layers.leases import remove_tree
@@ -47,6 +46,7 @@ class Materialiser:
         return Workspace(self._context, rootfs)
 
     def add_directory(self, entries: Iterable[Entry], below: Rootfs) -> LayerId | None:
+        from layers.making import NotKeptError, as_archived
         from layers.unpack import Manner, unpack
 
         context = self._context
@@ -56,12 +56,12 @@ class Materialiser:
         try:
             tree = self.tree(below, contents=False)
             with self._room:
-                unpack(_as_archived(entries), temporary, below=tree, manner=Manner(True, context.supply.check))
+                unpack(as_archived(entries), temporary, below=tree, manner=Manner(True, context.supply.check))
             with context.placing():
                 layer = context.layers.add(below, snapshot=context.boot)
                 context.lease.hold_layers((layer,))
                 context.place(temporary, context.snapshot_path(layer))
-        except _NotKeptError:
+        except NotKeptError:
             return None
         finally:
             remove_tree(temporary)
@@ -189,33 +189,6 @@ class Materialiser:
                 finally:
                     remove_tree(temporary)
         return self._open_index(layer)
-
-
-class _NotKeptError(Exception):
-    """An entry would not be the same in a directory."""
-
-
-def _as_archived(entries: Iterable[Entry]) -> Iterator[Entry]:
-    """With times as an archive has them: a step sees the same whether the layer below was one before or not."""
-    for entry in entries:
-        if not _lasts(entry):
-            raise _NotKeptError
-        rest = entry.mtime_ns % 1_000_000_000
-        yield entry._replace(mtime_ns=entry.mtime_ns - rest) if rest else entry
-
-
-def _lasts(entry: Entry) -> bool:
-    """Whether a directory keeps all of it, and a tar could hold it: links and FIFOs cannot have every owner
-    (``layers.owners``), links no mode of their own, file systems not every time."""
-    if entry.kind in {Kind.SYMLINK, Kind.FIFO} and not owners.can_have(entry.uid, entry.gid):
-        return False
-    if entry.kind is Kind.SYMLINK and entry.mode != 0o777:
-        return False
-    if not 0 <= entry.mtime_ns // 1_000_000_000 < 1 << 31:
-        return False
-    if any(b"=" in name for name, _ in entry.xattrs):
-        return False
-    return not is_reserved(entry.path)
 
 
 def unclamped(context: StoreContext, record: LayerRecord) -> DiffId | None:
