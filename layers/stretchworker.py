@@ -82,7 +82,7 @@ class _Slot:
             mode &= 0o7777
             block = None
             if position not in extras and not name.startswith(b".wh."):
-                block = _plain(kind, path, mode, (uid, gid), size, mtime_ns // 1_000_000_000)
+                block = _plain_header(kind, path, mode, (uid, gid), size, mtime_ns // 1_000_000_000)
             if block is None:
                 self._other(path, record, (uid, gid), extras.get(position, PLAIN), expected)
                 continue
@@ -157,7 +157,7 @@ class _Slot:
         self.lengths.append(len(record))
 
 
-def _plain(kind: int, path: bytes, mode: int, owner: tuple[int, int], size: int, mtime: int) -> bytes | None:  # noqa: PLR0913, PLR0917 - a header
+def _plain_header(kind: int, path: bytes, mode: int, owner: tuple[int, int], size: int, mtime: int) -> bytes | None:  # noqa: PLR0913, PLR0917 - a header
     if kind == stat.S_IFREG:
         return plain_file(path, mode, *owner, size, mtime)
     return plain_directory(path + b"/", mode, *owner, mtime) if kind == stat.S_IFDIR else None
