@@ -16,6 +16,7 @@ from layers.content import SMALL
 from layers.entry import BytesSource, Entry, FileSource, Kind
 from layers.errors import PybuildError, SourceChanged
 from layers.tarwrite import write_tar
+from tests.support.beside import kill_at, watch_starts
 
 NEVER = 1 << 60
 Made = tuple[bytes, list[tuple[Entry, bytes | None]]]
@@ -50,15 +51,7 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> Callable[[Sequence[Entry]], Made]:
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    names: list[str] = []
-    start = Beside._start
-
-    def counted(self: Beside) -> object:
-        names.append(self._module)
-        return start(self)
-
-    monkeypatch.setattr(Beside, "_start", counted)
-    return names
+    return watch_starts(monkeypatch)
 
 
 def files(root: Path, number: int = 300, seed: int = 1) -> list[Entry]:
@@ -153,21 +146,9 @@ def test_a_process_that_died_is_not_missed(
 ) -> None:
     entries = files(tmp_path)
     expected = alone(entries)
-    receive = Beside.receive
-    asked = 0
-
-    def killed(self: Beside) -> bytes:
-        nonlocal asked
-        if asked == answers:
-            assert self._process is not None
-            self._process.kill()
-            self._process.wait()
-        asked += 1
-        return receive(self)
-
-    monkeypatch.setattr(Beside, "receive", killed)
+    asked = kill_at(monkeypatch, answers)
     assert made(entries) == expected
-    assert asked > answers
+    assert len(asked) > answers
 
 
 @pytest.mark.parametrize("call", ["os.memfd_create", "os.ftruncate", "mmap.mmap"])

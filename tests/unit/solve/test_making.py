@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from layers import stretches
-from layers.beside import Beside
 from layers.entry import BytesSource, Entry, Kind
 from layers.indexing import Indexer
 from layers.listed import Item, Stretch
@@ -18,6 +17,7 @@ from layers.store import Store
 from layers.tarfmt import read_tar
 from layers.tarwrite import write_tar
 from layers.unpack import unpack
+from tests.support.beside import kill_at
 from tests.support.trees import MemoryTree
 from tests.unit.solve.test_pouring import items, tree
 
@@ -102,10 +102,8 @@ def processes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("processes")
 @pytest.mark.parametrize("settled", [False, True])
-@pytest.mark.parametrize("chown", [None, "7:8"])
+@pytest.mark.parametrize("chown", [None, pytest.param("7:8", marks=pytest.mark.needs_root)])
 def test_as_unpacked(root: Path, tmp_path: Path, chown: str | None, settled: bool) -> None:
-    if chown is not None and os.geteuid() != 0:
-        pytest.skip("only root gives files away")
     found = items(root, chown=chown, settled=settled)
     assert any(isinstance(item, Stretch) for item in found)
     tar, kept = made(found, tmp_path / "made")
@@ -186,23 +184,11 @@ def test_a_name_that_is_there_already(root: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("answers", [0, 1, 4, 5])
 def test_a_process_that_died(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: int) -> None:
     """Also the last question, whether all is made, may find nobody."""
-    receive = Beside.receive
-    asked = 0
-
-    def killed(self: Beside) -> bytes:
-        nonlocal asked
-        if asked == answers:
-            assert self._process is not None
-            self._process.kill()
-            self._process.wait()
-        asked += 1
-        return receive(self)
-
     expected = made(items(root), tmp_path / "expected")
-    monkeypatch.setattr(Beside, "receive", killed)
+    asked = kill_at(monkeypatch, answers)
     tar, kept = made(items(root), tmp_path / "made")
     assert tar == expected[0]
-    assert asked > answers
+    assert len(asked) > answers
     assert not kept or look(tmp_path / "made") == look(tmp_path / "expected")
 
 

@@ -22,13 +22,14 @@ from builder.solve.copy import copy_items
 from builder.solve.unchanged import changed
 from layers import stretches
 from layers.beside import Beside
-from layers.entry import Kind
+from layers.entry import Entry, Kind
 from layers.errors import PybuildError, SourceChanged
 from layers.index import Index
 from layers.indexing import Indexer
 from layers.listed import Item, Stretch, expanded
 from layers.tarwrite import write_tar
 from layers.view import Stack
+from tests.support.beside import kill_at, watch_starts
 from tests.support.trees import MemoryTree, write_tree
 
 NEVER = 1 << 60
@@ -39,7 +40,7 @@ class Made(NamedTuple):
     """A layer's tar, and what its index says."""
 
     tar: bytes
-    records: list[object]
+    records: list[tuple[Entry, bytes | None]]
 
 
 def items(
@@ -84,15 +85,7 @@ def both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[list[Item
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    names: list[str] = []
-    start = Beside._start
-
-    def counted(self: Beside) -> object:
-        names.append(self._module)
-        return start(self)
-
-    monkeypatch.setattr(Beside, "_start", counted)
-    return names
+    return watch_starts(monkeypatch)
 
 
 def open_descriptors() -> int:
@@ -237,21 +230,9 @@ def test_a_process_that_died_is_not_missed(
     monkeypatch.setattr(pouring, "NAMES", 20)
     found = items(root)
     expected = pack(found, tmp_path / "expected", listed=False)
-    receive = Beside.receive
-    asked = 0
-
-    def killed(self: Beside) -> bytes:
-        nonlocal asked
-        if asked == answers:
-            assert self._process is not None
-            self._process.kill()
-            self._process.wait()
-        asked += 1
-        return receive(self)
-
-    monkeypatch.setattr(Beside, "receive", killed)
+    asked = kill_at(monkeypatch, answers)
     assert pack(found, tmp_path / "made") == expected
-    assert asked > answers
+    assert len(asked) > answers
 
 
 @pytest.mark.parametrize("call", ["os.memfd_create", "os.ftruncate", "mmap.mmap"])
@@ -310,4 +291,5 @@ def test_records_after_names_out_of_order(root: Path, tmp_path: Path, both: Call
         yield first._replace(path=b"a/a")
         yield from found
 
-    both(list(disordered()))
+    made = both(list(disordered()))
+    assert [entry.path for entry, _ in made.records if entry.path[:1] in b"az"] == [b"a", b"a/a", b"z", b"z/z"]
