@@ -1,4 +1,4 @@
-"""Directories of a large context listed before the walk comes to them, by the process beside it."""
+"""Directories of a large context listed before the walk comes to them, by processes beside it."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Self
