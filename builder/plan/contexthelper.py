@@ -5,7 +5,8 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Self
 
-from builder.plan.contextworker import LARGEST, File
+from builder.plan.closely import LARGEST
+from builder.plan.contextworker import File
 from builder.plan.hashing import Check, Wanted, hash_files
 from builder.plan.hostfiles import Ignores
 from builder.plan.listing import Listing

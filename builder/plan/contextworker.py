@@ -11,53 +11,18 @@ has no answer. Then either of
   are small. What cannot be read is left out.
 """
 
-import hashlib
 import marshal
-import os
-import stat
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from builder.plan.content import digest_rows, plain_row
-from builder.plan.listing import carried_xattr
-from builder.plan.rows import row
+from builder.plan.closely import LARGEST, hash_one, read_closely
 from layers.beside import read_message, write_message
-from layers.listed import PLAIN, UNKNOWN
+from layers.listed import UNKNOWN
 
 if TYPE_CHECKING:
     from builder.plan.hostfiles import HostFiles, Ignores
-    from builder.plan.listing import Listing
-    from layers.listed import Extra, Stat
-
-LARGEST = 64 << 10
-
-Key = tuple[int, int, int, int, int]
-"""Size, device, inode, mtime_ns, ctime_ns."""
 
 File = tuple[bytes, int, int, int, int, int]
-
-_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-
-
-def hash_one(path: bytes, key: Key) -> bytes:
-    """``key``: size, device, inode, mtime_ns, ctime_ns, as they were when the file was listed."""
-    try:
-        descriptor = os.open(path, _FLAGS)
-    except OSError:
-        return UNKNOWN
-    try:
-        return _hash(descriptor, key)
-    except OSError:
-        return UNKNOWN
-    finally:
-        os.close(descriptor)
-
-
-def _hash(descriptor: int, key: Key) -> bytes:
-    data = os.read(descriptor, key[0] + 1)
-    status = os.fstat(descriptor)
-    found = (status.st_size, status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
-    return hashlib.sha256(data).digest() if found == key and len(data) == key[0] else UNKNOWN
 
 
 def hashes(root: bytes, files: Sequence[File]) -> bytes:
@@ -74,9 +39,7 @@ def listings(files: "HostFiles", directories: Sequence[bytes], number: int, *, t
     while todo and names < number:
         path = todo.pop()
         try:
-            listing = files.read(path)
-            if thorough:
-                _look_into(files, path, listing)
+            listing = read_closely(files, path) if thorough else files.read(path)
         except (PybuildError, OSError):
             continue  # the build does it again, and tells what is wrong
         found.append((path, *listing.carried()))
@@ -84,67 +47,6 @@ def listings(files: "HostFiles", directories: Sequence[bytes], number: int, *, t
         prefix = path + b"/" if path else b""
         todo += [prefix + name for name in reversed(listing.folders)]
     return marshal.dumps(found, 2)
-
-
-def _look_into(files: "HostFiles", path: bytes, listing: "Listing") -> None:
-    """Extras, digests and rows, in one pass over the names."""
-    folder = os.open(files.path(path), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        listing.extras, digests, rows = _closer(files, path, folder, listing.stats())
-    finally:
-        os.close(folder)
-    listing.weigh()
-    listing.digests = bytearray(b"".join(digests))
-    listing.rows = digest_rows(rows) if rows is not None else None
-
-
-def _closer(
-    files: "HostFiles", path: bytes, folder: int, stats: "Sequence[Stat]"
-) -> "tuple[dict[int, Extra], list[bytes], list[bytes] | None]":
-    prefix = files.path(path) + b"/"
-    extras = {}
-    digests = []
-    rows: list[bytes] | None = []
-    for position, record in enumerate(stats):
-        name, mode, inode, device, _, _, _, size, mtime_ns, ctime_ns, _ = record
-        digest = UNKNOWN
-        if regular := mode & 0o170000 == stat.S_IFREG:
-            key = (size, device, inode, mtime_ns, ctime_ns)
-            if size <= LARGEST:
-                digest = _hash_plain(folder, name, key)
-        if digest != UNKNOWN:
-            digests.append(digest)
-            if rows is not None:
-                rows.append(plain_row(name, mode & 0o7777, digest))
-            continue
-        extra = files.look_closer(prefix + name, record)
-        if extra is not PLAIN:
-            extras[position] = extra
-        if regular and size <= LARGEST:
-            digest = hash_one(prefix + name, key)
-        digests.append(digest)
-        if digest == UNKNOWN and regular:
-            rows = None
-        if rows is not None:
-            rows.append(row(files.root, path, record, extra, digest))
-    return extras, digests, rows
-
-
-def _hash_plain(folder: int, name: bytes, key: Key) -> bytes:
-    """As ``hash_one``, of a file in the directory ``folder``; UNKNOWN also for one with attributes that COPY keeps."""
-    try:
-        descriptor = os.open(name, _FLAGS, dir_fd=folder)
-    except OSError:
-        return UNKNOWN
-    try:
-        names = os.listxattr(descriptor)
-        if names and any(carried_xattr(os.fsencode(name)) for name in names):
-            return UNKNOWN
-        return _hash(descriptor, key)
-    except OSError:
-        return UNKNOWN
-    finally:
-        os.close(descriptor)
 
 
 def main() -> None:

@@ -77,7 +77,7 @@ class HostFiles:
             return None
         except PermissionError as error:
             raise unreadable(host) from error
-        if record is None or self._left_out(path, record):
+        if record is None or self.left_out(path, directory=stat.S_ISDIR(record[1])):
             return None
         with self._lock:
             return self._singles.setdefault(path, Listing.of((record,)))
@@ -114,7 +114,7 @@ class HostFiles:
             records = [
                 earlier[record[0]].stats()[0] if record[0] in earlier else record
                 for record in records
-                if record[0] in earlier or not self._left_out(prefix + record[0], record)
+                if record[0] in earlier or not self.left_out(prefix + record[0], directory=stat.S_ISDIR(record[1]))
             ]
         listing = Listing.of(records, identity)
         self._directories.update([prefix + name for name in listing.folders])
@@ -153,6 +153,13 @@ class HostFiles:
         """The listing of a directory as it is now, which is not remembered. Raises as ``listing``."""
         return self._list(path)
 
+    def left_out(self, path: bytes, *, directory: bool) -> bool:
+        """An ignored directory is there when something in it is taken back (reference part 2, "Order")."""
+        matcher = self.matcher
+        if matcher is None or not matcher.ignored(path):
+            return False
+        return not directory or not matcher.may_descend(path) or not self._holds_something(path)
+
     def complete(self, path: bytes, listing: Listing) -> None:
         """What stats do not say. Of a listing that the store has found unchanged that is read late, if at all: then
         it must still be what it was. Raises SourceChanged, PybuildError."""
@@ -185,13 +192,6 @@ class HostFiles:
                 raise SourceChanged(host) from error
             raise
         return extra
-
-    def _left_out(self, path: bytes, record: Stat) -> bool:
-        """An ignored directory is there when something in it is taken back (reference part 2, "Order")."""
-        matcher = self.matcher
-        if matcher is None or not matcher.ignored(path):
-            return False
-        return not stat.S_ISDIR(record[1]) or not matcher.may_descend(path) or not self._holds_something(path)
 
     def _holds_something(self, path: bytes) -> bool:
         with self._lock:

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from builder.dockerfile.ignore import parse_ignore
 from builder.plan import ahead, contexthelper
 from builder.plan.ahead import Ahead
+from builder.plan.closely import LARGEST
 from builder.plan.context import open_context
 from builder.plan.contexthelper import ContextHelper, Listed
 from builder.plan.contextmemory import NOTHING_KNOWN, Memories, Memory
-from builder.plan.contextworker import LARGEST
 from builder.plan.hashing import unchecked
 from builder.plan.hostfiles import HostFiles
 from builder.plan.listing import Listing

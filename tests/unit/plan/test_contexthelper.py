@@ -11,10 +11,10 @@ import pytest
 from builder.errors import Cancelled
 from builder.plan import ahead, contextworker
 from builder.plan.ahead import Help
+from builder.plan.closely import LARGEST
 from builder.plan.context import open_context
 from builder.plan.contexthelper import ContextHelper
 from builder.plan.contextmemory import NOTHING_KNOWN, Memories, Memory
-from builder.plan.contextworker import LARGEST
 from builder.plan.hashing import Wanted, unchecked
 from builder.plan.hostfiles import HostFiles
 from layers.errors import SourceChanged

@@ -1,0 +1,148 @@
+"""A directory of the host read in one pass: names, stats, what stats do not say, and the bytes of small files.
+
+In a context of very many files, of which nothing is known, a name costs what Python does for it and how often the
+kernel is asked. Most are small files: those are opened at once, and all else is asked of the descriptor.
+"""
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterable
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+from builder.plan.content import digest_rows, plain_row
+from builder.plan.listing import Listing, carried_xattr, key_of, make_stat, weigh
+from builder.plan.rows import row
+from layers.listed import PLAIN, UNKNOWN, Extra, Stat
+
+if TYPE_CHECKING:
+    from builder.plan.hostfiles import HostFiles
+
+LARGEST = 64 << 10
+"""Bytes of a small file, at most."""
+
+Key = tuple[int, int, int, int, int]
+"""Size, device, inode, mtime_ns, ctime_ns."""
+
+_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+def read_closely(files: "HostFiles", path: bytes) -> Listing:
+    """As ``files.read``, with extras, and with digests and rows as far as files are small. Raises as
+    ``files.complete``, and OSError."""
+    host = files.path(path)
+    folder = os.open(host, _FOLDER)
+    try:
+        status = os.fstat(folder)
+        look = _Look(files, path, folder)
+        with os.scandir(host) as names:
+            look.at(sorted(names, key=attrgetter("name")))
+    finally:
+        os.close(folder)
+    listing = Listing.of(look.records, (status.st_dev, status.st_ino))
+    listing.weight = weigh(look.records)
+    listing.extras = look.extras
+    listing.digests = bytearray(b"".join(look.digests))
+    listing.rows = digest_rows(look.rows) if look.known else None
+    return listing
+
+
+class _Look:
+    """``known``: whether all files are small, so that ``rows`` is complete."""
+
+    def __init__(self, files: "HostFiles", path: bytes, folder: int) -> None:
+        self._files = files
+        self._path = path
+        self._folder = folder
+        self.records: list[Stat] = []
+        self.extras: dict[int, Extra] = {}
+        self.digests: list[bytes] = []
+        self.rows: list[bytes] = []
+        self.known = True
+
+    def at(self, names: Iterable[os.DirEntry[bytes]]) -> None:
+        files, folder = self._files, self._folder
+        records, digests, rows = self.records, self.digests, self.rows
+        prefix = self._path + b"/" if self._path else b""
+        ignoring = files.matcher is not None
+        for item in names:
+            name = item.name
+            if ignoring and files.left_out(prefix + name, directory=item.is_dir(follow_symlinks=False)):
+                continue
+            found = _small_file(folder, name) if item.is_file(follow_symlinks=False) else None
+            if found is None:
+                self._other(item)
+                continue
+            record, digest = found
+            records.append(record)
+            digests.append(digest)
+            rows.append(plain_row(name, record[1] & 0o7777, digest))
+
+    def _other(self, item: os.DirEntry[bytes]) -> None:
+        try:
+            record = make_stat(item.name, item.stat(follow_symlinks=False))
+        except FileNotFoundError:
+            return
+        if record is None:
+            return
+        host = self._files.path(self._path) + b"/" + item.name
+        extra = self._files.look_closer(host, record)
+        if extra is not PLAIN:
+            self.extras[len(self.records)] = extra
+        self.records.append(record)
+        digest = UNKNOWN
+        if record[1] & 0o170000 == stat.S_IFREG:
+            device, inode, size, mtime_ns, ctime_ns = key_of(record)
+            if size <= LARGEST:
+                digest = hash_one(host, (size, device, inode, mtime_ns, ctime_ns))
+            self.known = self.known and digest != UNKNOWN
+        self.digests.append(digest)
+        if self.known:
+            self.rows.append(row(self._files.root, self._path, record, extra, digest))
+
+
+def _small_file(folder: int, name: bytes) -> tuple[Stat, bytes] | None:
+    """Stat and digest of a small file without attributes that COPY keeps; None for anything else.
+
+    The stat comes first: where bytes are written after it, the file has another ctime than what is remembered, and so
+    the digest is never taken for that of the file as it is then."""
+    try:
+        descriptor = os.open(name, _FLAGS, dir_fd=folder)
+    except OSError:
+        return None
+    try:
+        status = os.fstat(descriptor)
+        mode, inode, device, links, uid, gid, size = status[:7]
+        if size > LARGEST or mode & 0o170000 != stat.S_IFREG:
+            return None
+        names = os.listxattr(descriptor)
+        if names and any(carried_xattr(os.fsencode(name)) for name in names):
+            return None
+        data = os.read(descriptor, size + 1)
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    if len(data) != size:
+        return None
+    record = (name, mode, inode, device, links, uid, gid, size, status.st_mtime_ns, status.st_ctime_ns, status.st_rdev)
+    return record, hashlib.sha256(data).digest()
+
+
+def hash_one(path: bytes, key: Key) -> bytes:
+    """Raw SHA-256 of a file that is still what it was when ``key`` was read; else UNKNOWN."""
+    try:
+        descriptor = os.open(path, _FLAGS)
+    except OSError:
+        return UNKNOWN
+    try:
+        data = os.read(descriptor, key[0] + 1)
+        status = os.fstat(descriptor)
+    except OSError:
+        return UNKNOWN
+    finally:
+        os.close(descriptor)
+    found = (status.st_size, status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
+    return hashlib.sha256(data).digest() if found == key and len(data) == key[0] else UNKNOWN
