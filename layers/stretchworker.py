@@ -24,7 +24,7 @@ from layers.index import KEPT, encode_directory, encode_file, encode_record
 from layers.listed import PLAIN, RAW, UNKNOWN, Extra, Stat, make_entry, unpack_stats
 from layers.making import UNMADE, Maker, Unmade
 from layers.stretches import SLOT, Answer
-from layers.tarheader import padding, plain_directory, plain_file
+from layers.tarheader import plain_directory, plain_file
 from layers.tarwrite import header
 
 Given = tuple[bytes, bytes, bytes, bytes, dict[int, Extra], tuple[int, int], bool]
@@ -48,10 +48,10 @@ class _Slot:
         self._start = start
         self._limit = start + SLOT
         self.end = start
-        self.lengths = array("I")
         self.records: list[bytes] = []
         self.last = (b"", False)
         self._maker = maker
+        self._making = maker is not UNMADE
         self._content = start
         self._host = b""
         self._folder = -1
@@ -66,35 +66,47 @@ class _Slot:
                 self._folder = -1
 
     def _add(self, stretch: Given) -> None:
-        directory, self._host, packed, digests, extras, (uid, gid), self._settled = stretch
+        directory, self._host, packed, digests, extras, owner, self._settled = stretch
         prefix = directory + b"/" if directory else b""
         if is_reserved(prefix):
             raise _LeftToTheBuild
         at = 0
         for position, record in enumerate(unpack_stats(packed)):
-            name, mode, _, _, _, _, _, size, mtime_ns, _, _ = record
-            expected = digests[at : at + RAW]
-            at += RAW
-            path = prefix + name
+            path = prefix + record[0]
             if path in KEPT:
                 raise _LeftToTheBuild  # the index has its bytes, too
-            kind = mode & 0o170000
-            mode &= 0o7777
-            block = None
-            if position not in extras and not name.startswith(b".wh."):
-                block = _plain_header(kind, path, mode, (uid, gid), size, mtime_ns // 1_000_000_000)
+            expected = digests[at : at + RAW]
+            at += RAW
+            if position in extras or not self._plain(path, record, owner, expected):
+                self._other(path, record, owner, extras.get(position, PLAIN), expected)
+
+    def _plain(self, path: bytes, record: Stat, owner: tuple[int, int], expected: bytes) -> bool:
+        """Does a file or directory of which a plain header says everything, as of most; False for any other."""
+        name, mode, _, _, _, _, _, size, mtime_ns, _, _ = record
+        kind = mode & 0o170000
+        mode &= 0o7777
+        if name.startswith(b".wh."):
+            return False
+        if kind == stat.S_IFREG:
+            block = plain_file(path, mode, *owner, size, mtime_ns // 1_000_000_000)
             if block is None:
-                self._other(path, record, (uid, gid), extras.get(position, PLAIN), expected)
-                continue
-            if kind == stat.S_IFREG:
-                digest = self._member(block, record, expected)
-                self._record(encode_file(path, mode, uid, gid, mtime_ns, size, digest))
-                self._maker.file(path, mode, (uid, gid), mtime_ns, self._memory[self._content : self._content + size])
-            else:
-                self._header(block)
-                self._record(encode_directory(path, mode, uid, gid, mtime_ns))
-                self._maker.directory(path, mode, (uid, gid), mtime_ns)
-            self.last = (path, kind == stat.S_IFDIR)
+                return False
+            digest = self._member(block, record, expected)
+            self.records.append(encode_file(path, mode, *owner, mtime_ns, size, digest))
+            if self._making:
+                content = self._memory[self._content : self._content + size]
+                self._maker.file(path, mode, owner, mtime_ns, content)
+        elif kind == stat.S_IFDIR:
+            block = plain_directory(path + b"/", mode, *owner, mtime_ns // 1_000_000_000)
+            if block is None:
+                return False
+            self._header(block)
+            self.records.append(encode_directory(path, mode, *owner, mtime_ns))
+            self._maker.directory(path, mode, owner, mtime_ns)
+        else:
+            return False
+        self.last = (path, kind == stat.S_IFDIR)
+        return True
 
     def _other(self, path: bytes, record: Stat, owner: tuple[int, int], extra: Extra, expected: bytes) -> None:
         link, xattrs, _, _ = extra
@@ -109,7 +121,7 @@ class _Slot:
             self._header(block)
             if entry.kind is Kind.FILE:
                 digest = _NOTHING
-        self._record(encode_record(entry, digest))
+        self.records.append(encode_record(entry, digest))
         self.last = (path, entry.kind is Kind.DIRECTORY)
         self._maker.begin(entry)
         if stat.S_ISREG(record[1]):
@@ -126,41 +138,30 @@ class _Slot:
         the same, or its digest where a stat would not tell."""
         memory, size = self._memory, record[7]
         start = self.end + len(block)
+        end = start + size
         self._room(len(block) + size + 512)
         memory[self.end : start] = block
-        known = self._settled and expected != UNKNOWN and len(expected) == RAW
         if self._folder < 0:
             self._folder = os.open(self._host, _DIRECTORY)  # names are then found at once, however deep they are
         descriptor = os.open(record[0], _FLAGS, dir_fd=self._folder)
         try:
             # One more than there should be: a file that grew has another size.
-            found = os.readv(descriptor, [memory[start : start + size + 1]])
-            if found != size or (known and not _is(descriptor, record)):
+            known = self._settled and expected and expected != UNKNOWN
+            if os.readv(descriptor, (memory[start : end + 1],)) != size or (known and not _is(descriptor, record)):
                 raise _LeftToTheBuild
         finally:
             os.close(descriptor)
-        digest = expected if known else hashlib.sha256(memory[start : start + size]).digest()
+        digest = expected if known else hashlib.sha256(memory[start:end]).digest()
         if expected and digest != expected != UNKNOWN:
             raise _LeftToTheBuild
-        pad = padding(size)
-        memory[start + size : start + size + pad] = _ZEROS[:pad]
-        self.end = start + size + pad
+        self.end = end + (-size & 511)
+        memory[end : self.end] = _ZEROS[: self.end - end]
         self._content = start
         return digest
 
     def _room(self, size: int) -> None:
         if self.end + size > self._limit:
             raise _LeftToTheBuild
-
-    def _record(self, record: bytes) -> None:
-        self.records.append(record)
-        self.lengths.append(len(record))
-
-
-def _plain_header(kind: int, path: bytes, mode: int, owner: tuple[int, int], size: int, mtime: int) -> bytes | None:  # noqa: PLR0913, PLR0917 - a header
-    if kind == stat.S_IFREG:
-        return plain_file(path, mode, *owner, size, mtime)
-    return plain_directory(path + b"/", mode, *owner, mtime) if kind == stat.S_IFDIR else None
 
 
 def _is(descriptor: int, record: Stat) -> bool:
@@ -180,7 +181,8 @@ def lay_out(memory: memoryview, start: int, stretches: Sequence[Given], maker: M
             slot.add(stretch)
     except (_LeftToTheBuild, OSError, PybuildError):
         pass  # done again there, and told what is wrong
-    return (len(slot.records), slot.end - start, b"".join(slot.records), slot.lengths.tobytes(), *slot.last)
+    lengths = array("I", map(len, slot.records))
+    return (len(slot.records), slot.end - start, b"".join(slot.records), lengths.tobytes(), *slot.last)
 
 
 def main() -> None:
