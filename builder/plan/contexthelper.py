@@ -127,8 +127,11 @@ class ContextHelper:
         return Pending(self, wanted, away if sent else (), job)
 
     def has_room(self, *, thorough: bool) -> bool:
-        """Whether a process would soon be without work."""
-        for hand in self._hands if thorough else self._hands[:1]:
+        """Whether a process would soon be without work. What it has answered is taken in: that may be about directories
+        to which the walk comes much later."""
+        for hand in self._walkers(thorough):
+            while len(hand.given) >= WAITING and hand.beside.answers():
+                hand.read()
             if not hand.gone and len(hand.given) < WAITING:
                 return True
         return False

@@ -4,6 +4,7 @@ import hashlib
 import io
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from builder.plan import ahead, contextworker
 from builder.plan.ahead import Help
 from builder.plan.closely import LARGEST
 from builder.plan.context import open_context
-from builder.plan.contexthelper import ContextHelper
+from builder.plan.contexthelper import WAITING, ContextHelper
 from builder.plan.contextmemory import NOTHING_KNOWN, Memories, Memory
 from builder.plan.hashing import Wanted, unchecked
 from builder.plan.hostfiles import HostFiles
@@ -195,3 +196,19 @@ def test_new_contexts_are_read_by_two(tmp_path: Path) -> None:
         assert last is None or list(last.result()) == []
         assert not helper.has_room(thorough=True)
     assert helpers() == []
+
+
+def test_answers_about_what_comes_much_later_keep_nobody_from_work(tmp_path: Path) -> None:
+    root = write_tree(tmp_path / "c", {f"d{n}/f": b"%d" % n for n in range(WAITING + 1)})
+    with ContextHelper(os.fsencode(root), None, unchecked) as helper:
+        given = [helper.walk([b"d%d" % n], thorough=False) for n in range(WAITING)]
+        for _ in range(1000):
+            if helper.has_room(thorough=False):
+                break
+            time.sleep(0.01)
+        else:
+            pytest.fail("what was answered counts as work")
+        given.append(helper.walk([b"d%d" % WAITING], thorough=False))
+        for number, found in reversed(list(enumerate(given))):
+            assert found is not None
+            assert [path for path, _ in found.result()] == [b"d%d" % number]
