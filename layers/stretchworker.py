@@ -51,7 +51,6 @@ class _Slot:
         self.records: list[bytes] = []
         self.last = (b"", False)
         self._maker = maker
-        self._making = maker is not UNMADE
         self._content = start
         self._host = b""
         self._folder = -1
@@ -70,8 +69,11 @@ class _Slot:
         prefix = directory + b"/" if directory else b""
         if is_reserved(prefix):
             raise _LeftToTheBuild
+        records = unpack_stats(packed)
+        if digests and len(digests) != RAW * len(records):
+            raise _LeftToTheBuild
         at = 0
-        for position, record in enumerate(unpack_stats(packed)):
+        for position, record in enumerate(records):
             path = prefix + record[0]
             if path in KEPT:
                 raise _LeftToTheBuild  # the index has its bytes, too
@@ -93,9 +95,7 @@ class _Slot:
                 return False
             digest = self._member(block, record, expected)
             self.records.append(encode_file(path, mode, *owner, mtime_ns, size, digest))
-            if self._making:
-                content = self._memory[self._content : self._content + size]
-                self._maker.file(path, mode, owner, mtime_ns, content)
+            self._maker.file(path, mode, owner, mtime_ns, self._memory[self._content : self._content + size])
         elif kind == stat.S_IFDIR:
             block = plain_directory(path + b"/", mode, *owner, mtime_ns // 1_000_000_000)
             if block is None:

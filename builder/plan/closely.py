@@ -8,7 +8,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterable
-from operator import attrgetter
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from builder.plan.content import digest_rows, plain_row
@@ -26,19 +26,17 @@ Key = tuple[int, int, int, int, int]
 """Size, device, inode, mtime_ns, ctime_ns."""
 
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-_FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 def read_closely(files: "HostFiles", path: bytes) -> Listing:
     """As ``files.read``, with extras, and with digests and rows as far as files are small. Raises as
     ``files.complete``, and OSError."""
-    host = files.path(path)
-    folder = os.open(host, _FOLDER)
+    folder = os.open(files.path(path), _FLAGS | os.O_DIRECTORY)
     try:
         status = os.fstat(folder)
         look = _Look(files, path, folder)
-        with os.scandir(host) as names:
-            look.at(sorted(names, key=attrgetter("name")))
+        with os.scandir(folder) as names:
+            look.at(sorted([(os.fsencode(item.name), item) for item in names], key=itemgetter(0)))
     finally:
         os.close(folder)
     listing = Listing.of(look.records, (status.st_dev, status.st_ino))
@@ -62,32 +60,31 @@ class _Look:
         self.rows: list[bytes] = []
         self.known = True
 
-    def at(self, names: Iterable[os.DirEntry[bytes]]) -> None:
+    def at(self, names: Iterable[tuple[bytes, os.DirEntry[str]]]) -> None:
         files, folder = self._files, self._folder
         records, digests, rows = self.records, self.digests, self.rows
         prefix = self._path + b"/" if self._path else b""
         ignoring = files.matcher is not None
-        for item in names:
-            name = item.name
+        for name, item in names:
             if ignoring and files.left_out(prefix + name, directory=item.is_dir(follow_symlinks=False)):
                 continue
             found = _small_file(folder, name) if item.is_file(follow_symlinks=False) else None
             if found is None:
-                self._other(item)
+                self._other(name, item)
                 continue
             record, digest = found
             records.append(record)
             digests.append(digest)
             rows.append(plain_row(name, record[1] & 0o7777, digest))
 
-    def _other(self, item: os.DirEntry[bytes]) -> None:
+    def _other(self, name: bytes, item: os.DirEntry[str]) -> None:
         try:
-            record = make_stat(item.name, item.stat(follow_symlinks=False))
+            record = make_stat(name, item.stat(follow_symlinks=False))
         except FileNotFoundError:
             return
         if record is None:
             return
-        host = self._files.path(self._path) + b"/" + item.name
+        host = self._files.path(self._path) + b"/" + name
         extra = self._files.look_closer(host, record)
         if extra is not PLAIN:
             self.extras[len(self.records)] = extra
@@ -104,10 +101,8 @@ class _Look:
 
 
 def _small_file(folder: int, name: bytes) -> tuple[Stat, bytes] | None:
-    """Stat and digest of a small file without attributes that COPY keeps; None for anything else.
-
-    The stat comes first: where bytes are written after it, the file has another ctime than what is remembered, and so
-    the digest is never taken for that of the file as it is then."""
+    """Stat and digest of a small file without attributes that COPY keeps; None for anything else, also for one that
+    changes meanwhile."""
     try:
         descriptor = os.open(name, _FLAGS, dir_fd=folder)
     except OSError:
@@ -121,11 +116,12 @@ def _small_file(folder: int, name: bytes) -> tuple[Stat, bytes] | None:
         if names and any(carried_xattr(os.fsencode(name)) for name in names):
             return None
         data = os.read(descriptor, size + 1)
+        after = os.fstat(descriptor)
     except OSError:
         return None
     finally:
         os.close(descriptor)
-    if len(data) != size:
+    if len(data) != size or after.st_ctime_ns != status.st_ctime_ns or after.st_mtime_ns != status.st_mtime_ns:
         return None
     record = (name, mode, inode, device, links, uid, gid, size, status.st_mtime_ns, status.st_ctime_ns, status.st_rdev)
     return record, hashlib.sha256(data).digest()

@@ -74,11 +74,8 @@ def test_a_large_file_has_no_digest_and_so_the_directory_no_rows(root: Path) -> 
 
 
 @pytest.mark.parametrize("when", ["before the stat", "after the stat", "while it is read"])
-def test_a_digest_of_other_bytes_never_comes_with_the_stat_of_the_file(
-    root: Path, monkeypatch: pytest.MonkeyPatch, when: str
-) -> None:
-    """Whatever is written meanwhile: the file as it is then has another stat than the one remembered, or the digest is
-    of what it holds."""
+def test_bytes_and_stat_are_of_one_moment(root: Path, monkeypatch: pytest.MonkeyPatch, when: str) -> None:
+    """Of a file that is written meanwhile: it never had the new bytes with the old mode."""
     file = root / "d/small"
     done = False
 
@@ -87,6 +84,7 @@ def test_a_digest_of_other_bytes_never_comes_with_the_stat_of_the_file(
         if not done and Path(f"/proc/self/fd/{descriptor}").readlink() == file:
             done = True
             file.write_bytes(b"9")
+            file.chmod(0o600)
             os.utime(file, ns=(5, 5))
 
     def changed(name: str, *, after: bool) -> None:
@@ -109,13 +107,50 @@ def test_a_digest_of_other_bytes_never_comes_with_the_stat_of_the_file(
             changed("read", after=False)
         case _:
             changed("read", after=True)
-    listing = read_closely(open_files(root), b"d")
+    found = told(open_files(root), b"d")
     assert done
     monkeypatch.undo()
-    at = [record[0] for record in listing.stats()].index(b"small")
-    now = read_closely(open_files(root), b"d")
-    same_stat = now.stats()[at] == listing.stats()[at]
-    assert not same_stat or listing.digest(at) == hashlib.sha256(file.read_bytes()).digest()
+    assert found == one_by_one(open_files(root), b"d")
+
+
+@pytest.mark.parametrize("what", ["link", "fifo", "directory", "nothing"])
+def test_a_name_that_becomes_something_else(root: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    real = os.open
+
+    def swapped(path: Any, flags: int, **more: Any) -> int:
+        if path == b"small":
+            (root / "d/small").unlink()
+            match what:
+                case "link":
+                    (root / "d/small").symlink_to("/etc/passwd")
+                case "fifo":
+                    os.mkfifo(root / "d/small")
+                case "directory":
+                    (root / "d/small").mkdir()
+            monkeypatch.undo()
+        return real(path, flags, **more)
+
+    monkeypatch.setattr(os, "open", swapped)
+    found = told(open_files(root), b"d")
+    assert os.open is real
+    assert found == one_by_one(open_files(root), b"d")
+
+
+def test_a_directory_that_is_swapped_is_one_of_both(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_tree(root, {"a/x": b"1", "a/y": b"2", "b/x": b"3", "b/z": b"4"})
+    real = os.scandir
+
+    def swapped(path: Any) -> Any:
+        monkeypatch.undo()
+        (root / "a").rename(root / "was")
+        (root / "b").rename(root / "a")
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", swapped)
+    listing = read_closely(open_files(root), b"a")
+    digests = [hashlib.sha256(data).digest() for data in (b"1", b"2")]
+    assert [record[0] for record in listing.stats()] == [b"x", b"y"]
+    assert [listing.digest(0), listing.digest(1)] == digests
 
 
 @pytest.mark.parametrize("how", ["larger", "smaller"])
