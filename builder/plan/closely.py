@@ -12,18 +12,15 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from builder.plan.content import digest_rows, plain_row
+from builder.plan.hashing import SMALL, hash_file
 from builder.plan.listing import Listing, carried_xattr, key_of, make_stat, weigh
 from builder.plan.rows import row
+from layers.errors import PybuildError
+from layers.filedigests import StatKey
 from layers.listed import PLAIN, UNKNOWN, Extra, Stat
 
 if TYPE_CHECKING:
     from builder.plan.hostfiles import HostFiles
-
-LARGEST = 64 << 10
-"""Bytes of a small file, at most."""
-
-Key = tuple[int, int, int, int, int]
-"""Size, device, inode, mtime_ns, ctime_ns."""
 
 _FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
@@ -91,9 +88,8 @@ class _Look:
         self.records.append(record)
         digest = UNKNOWN
         if record[1] & 0o170000 == stat.S_IFREG:
-            device, inode, size, mtime_ns, ctime_ns = key_of(record)
-            if size <= LARGEST:
-                digest = hash_one(host, (size, device, inode, mtime_ns, ctime_ns))
+            if record[7] <= SMALL:
+                digest = hash_or_unknown(host, key_of(record))
             self.known = self.known and digest != UNKNOWN
         self.digests.append(digest)
         if self.known:
@@ -110,7 +106,7 @@ def _small_file(folder: int, name: bytes) -> tuple[Stat, bytes] | None:
     try:
         status = os.fstat(descriptor)
         mode, inode, device, links, uid, gid, size = status[:7]
-        if size > LARGEST or mode & 0o170000 != stat.S_IFREG:
+        if size > SMALL or mode & 0o170000 != stat.S_IFREG:
             return None
         names = os.listxattr(descriptor)
         if names and any(carried_xattr(os.fsencode(name)) for name in names):
@@ -127,18 +123,9 @@ def _small_file(folder: int, name: bytes) -> tuple[Stat, bytes] | None:
     return record, hashlib.sha256(data).digest()
 
 
-def hash_one(path: bytes, key: Key) -> bytes:
-    """Raw SHA-256 of a file that is still what it was when ``key`` was read; else UNKNOWN."""
+def hash_or_unknown(path: bytes, key: StatKey) -> bytes:
+    """As ``hash_file``; UNKNOWN where that raises."""
     try:
-        descriptor = os.open(path, _FLAGS)
-    except OSError:
+        return hash_file(path, key)
+    except (PybuildError, OSError):
         return UNKNOWN
-    try:
-        data = os.read(descriptor, key[0] + 1)
-        status = os.fstat(descriptor)
-    except OSError:
-        return UNKNOWN
-    finally:
-        os.close(descriptor)
-    found = (status.st_size, status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
-    return hashlib.sha256(data).digest() if found == key and len(data) == key[0] else UNKNOWN

@@ -5,9 +5,8 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Self
 
-from builder.plan.closely import LARGEST
 from builder.plan.contextworker import File
-from builder.plan.hashing import Check, Wanted, hash_files
+from builder.plan.hashing import SMALL, Check, Wanted, hash_files
 from builder.plan.hostfiles import Ignores
 from builder.plan.listing import Listing
 from layers.beside import Beside
@@ -114,12 +113,12 @@ class ContextHelper:
 
     def begin(self, wanted: Sequence[Wanted]) -> Pending:
         """Hashes files, the small ones there."""
-        away = [at for at, file in enumerate(wanted) if file.key[2] <= LARGEST]
+        away = [at for at, file in enumerate(wanted) if file.key[2] <= SMALL]
         job = _Job()
         if not away:
             return Pending(self, wanted, (), job)
         files = [
-            (b"%b/%b" % (directory, name) if directory else name, *(key[2], key[0], key[1], key[3], key[4]))
+            (b"%b/%b" % (directory, name) if directory else name, key)
             for directory, name, key in (wanted[at] for at in away)
         ]
         hand = _idlest([hand for hand in self._hands if hand.started and not hand.gone] or self._hands)

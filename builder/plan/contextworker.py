@@ -3,7 +3,7 @@
 Messages (layers.beside) are ``marshal``. First comes (root of the context, pickled ignore matcher or nothing), which
 has no answer. Then either of
 
-- ("hash", files), each file (path below the root, size, device, inode, mtime_ns, ctime_ns): the answer has 32 bytes a
+- ("hash", files), each file (path below the root, its StatKey): the answer has 32 bytes a
   file, the raw SHA-256, or zeros for one that could not be read, is larger than a job's files may be, or is not the one
   that was meant;
 - ("list", directories, number, thorough): their listings and those of what is below them, parents first, until there
@@ -15,19 +15,21 @@ import marshal
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from builder.plan.closely import LARGEST, hash_one, read_closely
+from builder.plan.closely import hash_or_unknown, read_closely
+from builder.plan.hashing import SMALL
 from layers.beside import read_message, write_message
+from layers.filedigests import StatKey
 from layers.listed import UNKNOWN
 
 if TYPE_CHECKING:
     from builder.plan.hostfiles import HostFiles, Ignores
 
-File = tuple[bytes, int, int, int, int, int]
+File = tuple[bytes, StatKey]
 
 
 def hashes(root: bytes, files: Sequence[File]) -> bytes:
     prefix = root + b"/"
-    return b"".join([hash_one(prefix + file[0], file[1:]) if file[1] <= LARGEST else UNKNOWN for file in files])
+    return b"".join([hash_or_unknown(prefix + name, key) if key[2] <= SMALL else UNKNOWN for name, key in files])
 
 
 def listings(files: "HostFiles", directories: Sequence[bytes], number: int, *, thorough: bool) -> bytes:

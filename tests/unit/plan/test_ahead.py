@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 from builder.dockerfile.ignore import parse_ignore
 from builder.plan import ahead, contexthelper
 from builder.plan.ahead import Ahead
-from builder.plan.closely import LARGEST
 from builder.plan.context import open_context
 from builder.plan.contexthelper import ContextHelper, Listed
 from builder.plan.contextmemory import NOTHING_KNOWN, Memories, Memory
-from builder.plan.hashing import unchecked
+from builder.plan.hashing import SMALL, unchecked
 from builder.plan.hostfiles import HostFiles
 from builder.plan.listing import Listing
 from layers.beside import Beside
@@ -55,7 +54,7 @@ def shares(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     files = {f"d{a}/e{b}/f{c}": b"%d" % c for a in range(12) for b in range(3) for c in range(4)}
-    more = {"d2/large": b"l" * (LARGEST + 1), "d9/e2/a.log": b"", "d3/e1/kept": b"kept", "top": b"t"}
+    more = {"d2/large": b"l" * (SMALL + 1), "d9/e2/a.log": b"", "d3/e1/kept": b"kept", "top": b"t"}
     root = write_tree(tmp_path / "root", {**files, **more})
     (root / "d7/link").symlink_to("e1")
     (root / "d8/e0/g").mkdir()

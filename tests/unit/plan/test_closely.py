@@ -10,8 +10,9 @@ import pytest
 
 from builder.dockerfile.ignore import parse_ignore
 from builder.plan import closely
-from builder.plan.closely import LARGEST, read_closely
+from builder.plan.closely import read_closely
 from builder.plan.contextmemory import NOTHING_KNOWN, Memory
+from builder.plan.hashing import SMALL
 from builder.plan.hostfiles import HostFiles, Ignores
 from builder.plan.rows import rows_of
 from layers.listed import UNKNOWN
@@ -24,7 +25,7 @@ def open_files(root: Path, matcher: Ignores | None = None) -> HostFiles:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    files = {"d/small": b"1", "d/empty": b"", "d/full": b"y" * LARGEST, "d/run": b"2", "d/e/f": b"3", "d/.wh.x": b""}
+    files = {"d/small": b"1", "d/empty": b"", "d/full": b"y" * SMALL, "d/run": b"2", "d/e/f": b"3", "d/.wh.x": b""}
     root = write_tree(tmp_path / "root", files)
     (root / "d/run").chmod(0o4755)
     (root / "d/link").symlink_to("small")
@@ -65,7 +66,7 @@ def test_the_same_as_looking_at_each_name(root: Path, ignores: bytes) -> None:
 
 
 def test_a_large_file_has_no_digest_and_so_the_directory_no_rows(root: Path) -> None:
-    (root / "d/large").write_bytes(b"x" * (LARGEST + 1))
+    (root / "d/large").write_bytes(b"x" * (SMALL + 1))
     listing = read_closely(open_files(root), b"d")
     names = [record[0] for record in listing.stats()]
     assert listing.digest(names.index(b"large")) is None

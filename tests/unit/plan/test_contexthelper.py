@@ -12,11 +12,10 @@ import pytest
 from builder.errors import Cancelled
 from builder.plan import ahead, contextworker
 from builder.plan.ahead import Help
-from builder.plan.closely import LARGEST
 from builder.plan.context import open_context
 from builder.plan.contexthelper import WAITING, ContextHelper
 from builder.plan.contextmemory import NOTHING_KNOWN, Memories, Memory
-from builder.plan.hashing import Wanted, unchecked
+from builder.plan.hashing import SMALL, Wanted, unchecked
 from builder.plan.hostfiles import HostFiles
 from layers.errors import SourceChanged
 from layers.filedigests import stat_key
@@ -41,7 +40,7 @@ def listed(root: Path, *names: str) -> list[Wanted]:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    large = {"large": b"x" * (LARGEST + 1), "full": b"y" * LARGEST, "empty": b""}
+    large = {"large": b"x" * (SMALL + 1), "full": b"y" * SMALL, "empty": b""}
     return write_tree(tmp_path / "root", {"a": b"1", "d/b": b"2", "d/e/c": b"3", **large})
 
 
@@ -105,7 +104,7 @@ def test_a_file_that_changed_is_an_error(root: Path, how: str) -> None:
             (root / "d/b").write_bytes(b"9")
             os.utime(root / "d/b", ns=(1, 1))
         case "larger":
-            (root / "d/b").write_bytes(b"9" * (LARGEST + 9))
+            (root / "d/b").write_bytes(b"9" * (SMALL + 9))
         case _:
             (root / "d/b").unlink()
             if how == "link":
@@ -157,9 +156,9 @@ def test_a_context_of_many_new_files(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_what_cannot_be_read_is_unknown(root: Path) -> None:
-    status = (root / "a").stat()
-    key = (status.st_size, status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
-    job = [(b"a", *key), (b"none", *key), (b"d", *key), (b"a", key[0] + 1, *key[1:]), (b"large", LARGEST + 1, *key[1:])]
+    device, inode, size, mtime_ns, ctime_ns = key = stat_key((root / "a").stat())
+    longer, large = ((device, inode, other, mtime_ns, ctime_ns) for other in (size + 1, SMALL + 1))
+    job = [(b"a", key), (b"none", key), (b"d", key), (b"a", longer), (b"large", large)]
     answer = io.BytesIO(contextworker.hashes(os.fsencode(root), job))
     assert [answer.read(32) for _ in range(6)] == [hashlib.sha256(b"1").digest(), *[UNKNOWN] * 4, b""]
 
