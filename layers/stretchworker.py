@@ -24,7 +24,7 @@ from layers.index import KEPT, encode_directory, encode_file, encode_record
 from layers.listed import PLAIN, RAW, UNKNOWN, Extra, Stat, make_entry, unpack_stats
 from layers.making import UNMADE, Maker, Unmade
 from layers.stretches import SLOT, Answer
-from layers.tarheader import plain_directory, plain_file
+from layers.tarheader import padding, plain_directory, plain_file
 from layers.tarwrite import header
 
 Given = tuple[bytes, bytes, bytes, bytes, dict[int, Extra], tuple[int, int], bool]
@@ -154,8 +154,9 @@ class _Slot:
         digest = expected if known else hashlib.sha256(memory[start:end]).digest()
         if expected and digest != expected != UNKNOWN:
             raise _LeftToTheBuild
-        self.end = end + (-size & 511)
-        memory[end : self.end] = _ZEROS[: self.end - end]
+        pad = padding(size)
+        memory[end : end + pad] = _ZEROS[:pad]
+        self.end = end + pad
         self._content = start
         return digest
 
