@@ -16,7 +16,7 @@ from builder.plan.hashing import SMALL, hash_file
 from builder.plan.listing import Listing, carried_xattr, key_of, make_stat, weigh
 from builder.plan.rows import row
 from layers.errors import PybuildError
-from layers.filedigests import StatKey
+from layers.filedigests import StatKey, stat_key
 from layers.listed import PLAIN, UNKNOWN, Extra, Stat
 
 if TYPE_CHECKING:
@@ -105,8 +105,8 @@ def _small_file(folder: int, name: bytes) -> tuple[Stat, bytes] | None:
         return None
     try:
         status = os.fstat(descriptor)
-        mode, inode, device, links, uid, gid, size = status[:7]
-        if size > SMALL or mode & 0o170000 != stat.S_IFREG:
+        size = status.st_size
+        if size > SMALL or not stat.S_ISREG(status.st_mode):
             return None
         names = os.listxattr(descriptor)
         if names and any(carried_xattr(os.fsencode(name)) for name in names):
@@ -117,9 +117,9 @@ def _small_file(folder: int, name: bytes) -> tuple[Stat, bytes] | None:
         return None
     finally:
         os.close(descriptor)
-    if len(data) != size or after.st_ctime_ns != status.st_ctime_ns or after.st_mtime_ns != status.st_mtime_ns:
+    record = make_stat(name, status)
+    if record is None or len(data) != size or stat_key(after) != key_of(record):
         return None
-    record = (name, mode, inode, device, links, uid, gid, size, status.st_mtime_ns, status.st_ctime_ns, status.st_rdev)
     return record, hashlib.sha256(data).digest()
 
 
