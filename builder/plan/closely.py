@@ -12,7 +12,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from builder.plan.content import digest_rows, plain_row
-from builder.plan.hashing import SMALL, hash_file
+from builder.plan.hashing import READ_FLAGS, SMALL, hash_file
 from builder.plan.listing import Listing, carried_xattr, key_of, make_stat, weigh
 from builder.plan.rows import row
 from layers.errors import PybuildError
@@ -22,13 +22,11 @@ from layers.listed import PLAIN, UNKNOWN, Extra, Stat
 if TYPE_CHECKING:
     from builder.plan.hostfiles import HostFiles
 
-_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-
 
 def read_closely(files: "HostFiles", path: bytes) -> Listing:
     """As ``files.read``, with extras, and with digests and rows as far as files are small. Raises as
     ``files.complete``, and OSError."""
-    folder = os.open(files.path(path), _FLAGS | os.O_DIRECTORY)
+    folder = os.open(files.path(path), READ_FLAGS | os.O_DIRECTORY)
     try:
         status = os.fstat(folder)
         look = _Look(files, path, folder)
@@ -100,7 +98,7 @@ def _small_file(folder: int, name: bytes) -> tuple[Stat, bytes] | None:
     """Stat and digest of a small file without attributes that COPY keeps; None for anything else, also for one that
     changes meanwhile."""
     try:
-        descriptor = os.open(name, _FLAGS, dir_fd=folder)
+        descriptor = os.open(name, READ_FLAGS, dir_fd=folder)
     except OSError:
         return None
     try:

@@ -21,7 +21,7 @@ WORKERS = 2
 _PIECE = 1 << 20
 Check = Callable[[], None]
 
-_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
 class Wanted(NamedTuple):
@@ -104,7 +104,7 @@ def _large(descriptor: int, check: Check) -> bytes:
 
 def _open(path: bytes) -> int:
     try:
-        return os.open(path, _FLAGS)
+        return os.open(path, READ_FLAGS)
     except PermissionError as error:
         raise unreadable(path) from error
     except OSError as error:
