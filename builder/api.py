@@ -244,7 +244,7 @@ def build(
             files = prepared.contexts
             context = StepContext(
                 *(store, runner.get, host, files, emit, clock, grants, lambda: runner.stopped, bench.remote),
-                exporter.packed_as,
+                *(exporter.packed_as, exporter.reads_layers),
             )
             control = _control(request, cancelled, runner, store)
             results = solve(prepared.plan, prepared.known, context, exporter, control)

@@ -15,6 +15,7 @@ from layers.errors import IntegrityError, NotInStore
 
 if TYPE_CHECKING:
     from layers.partial import Partial
+    from layers.passing import Passing
 
 CHUNK = 1 << 20
 
@@ -87,19 +88,24 @@ _BEGUN = 8 << 20
 class BlobWriter:
     """A blob that is being written. Nothing is in the store until ``commit``."""
 
-    def __init__(self, blobs: "Blobs", path: str) -> None:
+    def __init__(self, blobs: "Blobs", path: str, passing: "Callable[[int], Passing] | None") -> None:
         self._blobs = blobs
         self._path = path
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self._passing = passing(self._descriptor) if passing is not None else None
         self.size = 0
         self._begun = 0
 
     def write(self, data: bytes | memoryview) -> None:
         view = memoryview(data)
-        while view:
-            written = os.write(self._descriptor, view)
-            self.size += written
-            view = view[written:]
+        if self._passing is not None:
+            self._passing.write(view)
+            self.size += len(view)
+        else:
+            while view:
+                written = os.write(self._descriptor, view)
+                self.size += written
+                view = view[written:]
         if self.size - self._begun >= _BEGUN:
             with suppress(OSError):  # some kernels take no advice
                 # Of what is not on the disk yet Linux only starts the writing (mm/fadvise.c), and forgets nothing.
@@ -110,6 +116,8 @@ class BlobWriter:
         """Puts what was written in place as ``digest``: the caller has hashed it. Raises IntegrityError on the size."""
         if size != self.size:
             raise IntegrityError(f"blob {digest}: {self.size} bytes were written, not {size}")
+        if self._passing is not None:
+            self._passing.end()
         os.fsync(self._descriptor)
         self._blobs.place(self._path, digest)
 
@@ -177,9 +185,15 @@ class Blobs:
         return os.open(self.path(digest), os.O_RDONLY | os.O_CLOEXEC)
 
     @contextmanager
-    def writer(self) -> Iterator[BlobWriter]:
-        """For who hashes while writing; ends with ``commit`` or leaves nothing."""
-        writer = BlobWriter(self, self._holder.temporary("blob"))
+    def writer(self, *, read_soon: bool = True) -> Iterator[BlobWriter]:
+        """For who hashes while writing; ends with ``commit`` or leaves nothing. Without ``read_soon`` it need not stay
+        in memory."""
+        passing = None
+        if not read_soon:
+            from layers.passing import Passing
+
+            passing = Passing
+        writer = BlobWriter(self, self._holder.temporary("blob"), passing)
         try:
             yield writer
         finally:

@@ -39,7 +39,7 @@ class Packer:
         self._context = context
         self._materialiser = materialiser
 
-    def add_layer(
+    def add_layer(  # noqa: PLR0913 - what goes in, where it stands, and who will look at it
         self,
         entries: Iterable[Item],
         below: Rootfs,
@@ -47,8 +47,9 @@ class Packer:
         progress: Progress | None = None,
         *,
         made: bool = False,
+        read_soon: bool = True,
     ) -> LayerId:
-        """``made``: in a directory, too, if it can be had by the way."""
+        """``made``: in a directory, too, if it can be had by the way. ``read_soon``: what is packed."""
         from layers.compress import writer_id
         from layers.indexing import Indexer, lasting
         from layers.pack import pack
@@ -59,7 +60,7 @@ class Packer:
         try:
             with (
                 Indexer(temporary, lambda: self._materialiser.tree(below, contents=False)) as index,
-                context.blobs.writer() as writer,
+                context.blobs.writer(read_soon=read_soon) as writer,
                 _maker(directory, made=made) as maker,
             ):
                 told = self._told(writer, progress)

@@ -199,7 +199,7 @@ class Store:
                 self._one_packer = Packer(self._context, materialiser)
             return self._one_packer
 
-    def add_layer(
+    def add_layer(  # noqa: PLR0913 - what goes in, where it stands, and who will look at it
         self,
         entries: "Iterable[Item]",
         below: Rootfs,
@@ -207,15 +207,17 @@ class Store:
         compression: "Compression | None" = None,
         progress: Progress | None = None,
         made: bool = False,
+        read_soon: bool = True,
     ) -> LayerId:
         """Packs a stream of entries (COPY, ADD, WORKDIR) into a blob, uncompressed unless said otherwise, and gives
         the layer, to stand on ``below``. The same content in the same place is the same layer. ``made``: its
-        files will be looked at soon, and are best made in a directory at once."""
+        files will be looked at soon, and are best made in a directory at once. Without ``read_soon`` the blob need not
+        stay in memory."""
         if compression is None:
             from layers.compress import NONE
 
             compression = NONE
-        return self._packer().add_layer(entries, below, compression, progress, made=made)
+        return self._packer().add_layer(entries, below, compression, progress, made=made, read_soon=read_soon)
 
     def add_directory(self, entries: "Iterable[Entry]", below: Rootfs) -> LayerId | None:
         """As ``add_layer``, for what is read by later steps and in no image so far: a directory at once, and no blob.

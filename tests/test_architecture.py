@@ -45,6 +45,7 @@ RANKS: tuple[tuple[str, ...], ...] = (
         "layers.owners",
         "layers.blobs",
         "layers.partial",
+        "layers.passing",
         "layers.records",
         "layers.schema",
         "layers.leases",

@@ -175,6 +175,11 @@ class Exporter:
             return None
         return self._compressions[0] if node in self._plan.layers else None
 
+    @property
+    def reads_layers(self) -> bool:
+        """Whether anything is made of layers beside the image in the store; clamped times change their diff ids."""
+        return bool(self._targets) or self._plan.epoch is not None
+
     def offer(self, position: int, layer: LayerId, *, made: bool) -> None:
         """See LayerSink. The base's layers, which have blobs unless it was built here, go before the first one."""
         with self._lock:

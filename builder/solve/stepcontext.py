@@ -48,6 +48,8 @@ class StepContext(NamedTuple):
     """What fetches sources of ADD."""
     packed_as: "Callable[[NodeId], Compression | None]" = _not_packed
     """How the layer of a step will be wanted that no other step reads: it is packed so at once."""
+    layers_read: bool = True
+    """Whether an output reads what layers are packed to."""
 
     def fetching(self, node: Node) -> "Listener":
         """Tells of base layers that come because of this step."""

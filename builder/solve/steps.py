@@ -163,7 +163,9 @@ def _kept(node: Node, items: Callable[[], Iterator[Item]], given: StepInput, con
     if given.as_directory and (layer := context.store.add_directory(expanded(items()), given.rootfs)) is not None:
         return layer
     made = given.read and _many(given)
-    return context.store.add_layer(items(), given.rootfs, compression=context.packed_as(node.id), made=made)
+    read_soon = given.read or context.layers_read
+    compression = context.packed_as(node.id)
+    return context.store.add_layer(items(), given.rootfs, compression=compression, made=made, read_soon=read_soon)
 
 
 def _many(given: StepInput) -> bool:

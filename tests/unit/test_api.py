@@ -14,6 +14,7 @@ from builder.request import BuildRequest, NamedContext, OutputSpec
 from layers.errors import PybuildError
 from layers.image import Platform
 from layers.load import load
+from layers.passing import Passing
 from layers.store import Store
 
 NAME = "docker.io/library/{}:latest"
@@ -174,3 +175,36 @@ def test_the_bytes_of_a_layer_do_not_depend_on_when_it_was_packed(builds: Builds
 def test_an_ignore_file_has_to_be_right_even_when_no_step_needs_the_context(builds: Builds) -> None:
     with pytest.raises(PybuildError, match="not closed"):
         builds.build("x", "FROM scratch\nENV a=1\n", ignores=((".dockerignore", b"[a\n"),))
+
+
+ONE = "FROM scratch\nCOPY f /f\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "fields", "passed"),
+    [
+        (ONE, {}, 1),
+        (ONE + "COPY f /g\n", {}, 2),  # of what it stands on, a COPY needs names alone
+        ("FROM scratch AS s\nCOPY f /f\nCOPY f /g\nFROM s\nCOPY --from=s f /h\n", {}, 1),
+        (ONE, {"epoch": 100}, 0),
+        (ONE, {"outputs": "oci"}, 0),
+        (ONE, {"outputs": "tar"}, 0),
+    ],
+)
+def test_archives_that_this_build_reads_stay_in_memory(
+    builds: Builds, monkeypatch: pytest.MonkeyPatch, text: str, fields: dict[str, Any], passed: int
+) -> None:
+    files: list[Passing] = []
+
+    class Counted(Passing):
+        def __init__(self, descriptor: int) -> None:
+            super().__init__(descriptor)
+            files.append(self)
+
+    monkeypatch.setattr("layers.passing.Passing", Counted)
+    builds.write("f", b"f")
+    if "outputs" in fields:
+        fields = {"outputs": (OutputSpec(fields["outputs"], builds.archive("x")),)}
+    builds.build("app", text, **fields)
+    assert len(files) == passed
+    assert builds.diff_ids("app")

@@ -150,6 +150,17 @@ def test_a_writer_that_does_not_commit_leaves_nothing(blobs: Blobs, holder: Hold
     assert list(blobs) == []
 
 
+@pytest.mark.parametrize("read_soon", [True, False])
+def test_a_writer_of_what_is_not_read_soon_writes_the_same(blobs: Blobs, holder: Holder, read_soon: bool) -> None:
+    data = os.urandom(10_000)
+    with blobs.writer(read_soon=read_soon) as writer:
+        for start in range(0, len(data), 999):
+            writer.write(data[start : start + 999])
+        writer.commit(digest_of(data), len(data))
+    assert read_all(blobs, digest_of(data), len(data), CHUNK) == data
+    assert not any(holder.directory.iterdir())
+
+
 def test_commit_knows_how_much_was_written(blobs: Blobs) -> None:
     with blobs.writer() as writer:
         writer.write(memoryview(b"abc"))
