@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.bench.figures import Sample
+from tests.bench.memory import resident_together
 
 LIMIT_S = 3600.0
 """A build that takes longer is killed: one that hangs shall not end the benchmark."""
@@ -22,7 +23,6 @@ QUIET = 0.05
 QUIET_S = 0.5
 PATIENCE_S = 90.0
 FORGOTTEN_S = 65.0
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class BuildFailed(Exception):
@@ -147,8 +147,7 @@ def _killed_after(process: subprocess.Popen[bytes], limit: float) -> Iterator[th
 
 @contextmanager
 def _watched(pid: int, wanted: bool) -> Iterator[list[int]]:
-    """Bytes in the resident sets of the process and all below it, added up now and then. Pages that several of them
-    share count as often: it is an upper bound."""
+    """See ``memory.resident_together``, now and then."""
     seen: list[int] = []
     if not wanted:
         yield seen
@@ -157,7 +156,7 @@ def _watched(pid: int, wanted: bool) -> Iterator[list[int]]:
 
     def watch() -> None:
         while not done.wait(SAMPLING_S):
-            seen.append(sum(map(resident, family(pid))))
+            seen.append(resident_together(pid))
 
     thread = threading.Thread(target=watch)
     thread.start()
@@ -166,25 +165,6 @@ def _watched(pid: int, wanted: bool) -> Iterator[list[int]]:
     finally:
         done.set()
         thread.join()
-
-
-def family(pid: int) -> list[int]:
-    """The process and its descendants. Threads have children of their own."""
-    found = [pid]
-    for member in found:
-        for listing in Path(f"/proc/{member}/task").glob("*/children"):
-            try:
-                found += map(int, listing.read_text().split())
-            except OSError:
-                continue  # it has ended since
-    return found
-
-
-def resident(pid: int) -> int:
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
-    except (OSError, IndexError):
-        return 0
 
 
 def idle(directory: Path, limit: float = 120) -> float:
