@@ -24,8 +24,8 @@ class Of(enum.Enum):
     """Pushed bytes, by what zlib makes of them."""
     PEAK = "MiB"
     GROWTH = "x growth"
-    """What one more thing costs between the two largest of a series, by what it costs between the two before; ``work``
-    and ``-again`` name the series."""
+    """What one more thing costs between the two largest of a series, by what each costs in the smaller of them;
+    ``work`` and ``-again`` name the series."""
 
 
 class Target(NamedTuple):
@@ -63,7 +63,8 @@ TARGETS = (
     Target("most context files", "files", Of.GROWTH, 1.15),
     Target("most context files, again", "files-again", Of.GROWTH, 1.15),
 )
-"""Costs that do not grow are those that grow by less than what runs differ by: 1.15."""
+"""Costs that do not grow are those that grow by less than what runs differ by: 1.15. They are compared with all that
+the smaller ones cost, start-up and all: what a hundred steps cost beyond that, 10 ms, is what runs differ by, too."""
 
 
 class Verdict(NamedTuple):
@@ -147,9 +148,11 @@ def costs(points: Sequence[tuple[int, float]]) -> list[float]:
 
 
 def growth(points: Sequence[tuple[int, float]]) -> float | None:
-    """None without three points, or when what is small was too quick to tell."""
-    *_, before, last = (0.0, 0.0, *costs(points))
-    return last / before if before > 0 else None
+    """Above 1, what each costs grows with their number. None without two points, or when nothing took any time."""
+    if len(points) < 2 or points[-2][1] <= 0:
+        return None
+    units, total = points[-2]
+    return costs(points)[-1] / (total / units)
 
 
 def target_table(results: Sequence[Result], units: Mapping[str, int]) -> str:

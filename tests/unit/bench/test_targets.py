@@ -63,13 +63,20 @@ def test_values(target: Target, expected: float | None) -> None:
 
 
 def test_growth_is_of_what_one_more_costs() -> None:
-    """A start that costs as much as ever is no growth, and hides none."""
-    assert growth([(1, 1.001), (10, 1.01), (100, 1.1), (1000, 2.0)]) == pytest.approx(1.0)
-    assert growth([(1, 1.0), (11, 2.0), (21, 4.0)]) == pytest.approx(2.0)
-    assert growth([(1, 1.0), (11, 2.0)]) is None
-    assert growth([(1, 1.0), (11, 0.9), (21, 4.0)]) is None
+    assert growth([(1, 1.0), (10, 10.0), (100, 100.0)]) == pytest.approx(1.0)
+    assert growth([(1, 1.0), (10, 10.0), (100, 190.0)]) == pytest.approx(2.0)
+    assert growth([(100, 1.0), (1000, 2.8)]) == pytest.approx(0.2)
+    assert growth([(1, 1.0)]) is None
+    assert growth([(1, 0.0), (11, 2.0)]) is None
     assert growth([]) is None
     assert costs([(1, 1.0), (11, 2.0), (21, 4.0)]) == pytest.approx([0.1, 0.2])
+
+
+@pytest.mark.parametrize("start", [0.0, 0.06])
+def test_what_grows_with_the_number_is_noticed(start: float) -> None:
+    """A start that costs as much as ever hides little of it among thousands."""
+    assert (growth([(n, start + n * 1e-4) for n in (1000, 10_000, 100_000)]) or 0) <= 1.0
+    assert (growth([(n, start + n * n * 1e-9) for n in (1000, 10_000, 100_000)]) or 0) > 5
 
 
 def test_series_are_told_apart() -> None:
