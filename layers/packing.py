@@ -39,12 +39,11 @@ class Packer:
         self._context = context
         self._materialiser = materialiser
 
-    def add_layer(  # noqa: PLR0913 - what goes in, where it stands, and who will look at it
+    def add_layer(
         self,
         entries: Iterable[Item],
         below: Rootfs,
         compression: "Compression",
-        progress: Progress | None = None,
         *,
         made: bool = False,
         read_soon: bool = True,
@@ -63,7 +62,7 @@ class Packer:
                 context.blobs.writer(read_soon=read_soon) as writer,
                 _maker(directory, made=made) as maker,
             ):
-                told = self._told(writer, progress)
+                told = self._told(writer, None)
                 seen, records = index.add, index.add_records
                 packed = pack(lasting(entries), told, compression, seen=seen, records=records, maker=maker)
                 index.finish()

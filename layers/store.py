@@ -199,13 +199,12 @@ class Store:
                 self._one_packer = Packer(self._context, materialiser)
             return self._one_packer
 
-    def add_layer(  # noqa: PLR0913 - what goes in, where it stands, and who will look at it
+    def add_layer(
         self,
         entries: "Iterable[Item]",
         below: Rootfs,
         *,
         compression: "Compression | None" = None,
-        progress: Progress | None = None,
         made: bool = False,
         read_soon: bool = True,
     ) -> LayerId:
@@ -217,7 +216,7 @@ class Store:
             from layers.compress import NONE
 
             compression = NONE
-        return self._packer().add_layer(entries, below, compression, progress, made=made, read_soon=read_soon)
+        return self._packer().add_layer(entries, below, compression, made=made, read_soon=read_soon)
 
     def add_directory(self, entries: "Iterable[Entry]", below: Rootfs) -> LayerId | None:
         """As ``add_layer``, for what is read by later steps and in no image so far: a directory at once, and no blob.
