@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.bench.memory import resident_together
 from tests.conftest import REPOSITORY
 from tests.support.builds import Bench, parse
-from tests.support.processes import descendants
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.needs_tool("busybox"), pytest.mark.slow]
 
@@ -37,21 +37,11 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     big.unlink()
 
 
-def resident(process: int) -> int:
-    """Bytes; pages that processes share count for each of them. 0 when the process has ended."""
-    try:
-        status = Path(f"/proc/{process}/status").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    lines = [line.split() for line in status.splitlines() if line.startswith("VmRSS:")]
-    return int(lines[0][1]) * 1024 if lines else 0
-
-
 def peak_of(process: "subprocess.Popen[bytes]") -> int:
     """The most that the process and all below it held at once, looked at every few milliseconds until its end."""
     peak = 0
     while process.poll() is None:
-        peak = max(peak, sum(map(resident, (process.pid, *descendants(process.pid)))))
+        peak = max(peak, resident_together(process.pid))
         time.sleep(EVERY_S)
     return peak
 
